@@ -1,0 +1,1 @@
+"""What deciding is: facts in, a plan with reasons out. Pure: nothing here acts."""

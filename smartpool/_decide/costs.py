@@ -1,0 +1,91 @@
+"""What going parallel costs, as numbers to decide with. Each names its benchmark.
+
+Medians of a 2-core machine; a factor of two either way changes few plans, since
+plans are made where parallel and serial differ by more.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from .facts import Profile, Workload
+
+TINY_S: Final = 3e-6
+"""Items shorter than this cost less than handing them over, however many they are
+(benchmarks/costs.py: an item of a chunk, threads)."""
+
+THREADS_START_S: Final = 0.0005
+"""Until threads call items (benchmarks/costs.py: threads, first result)."""
+
+THREADS_ITEM_S: Final = 3e-6
+"""Handing one item of a chunk to a thread (benchmarks/costs.py)."""
+
+PROCESS_START_S: Final = 0.05
+"""Until a first worker process calls items (benchmarks/costs.py: cold start)."""
+
+PROCESS_WARM_S: Final = 0.001
+"""The same where workers are up (benchmarks/costs.py: round trip)."""
+
+PROCESS_ITEM_S: Final = 5e-6
+"""One item of a chunk through a worker, on this program's side: encode, frame,
+deliver (benchmarks/costs.py)."""
+
+BYTES_PER_S: Final = 0.6e9
+"""Bytes through a worker's socket, one way (benchmarks/costs.py: 4 MB)."""
+
+UNMEASURED_BYTES: Final = 0
+"""Taken for the size of what was not measured: a choice, in favour of processes."""
+
+
+def rest_s(workload: Workload, profile: Profile) -> float:
+    """Return seconds that a plain loop would take for the items that are left."""
+    return inf if workload.items is None else workload.items * profile.own_s
+
+
+def threads_s(workload: Workload, profile: Profile, at_once: int) -> float:
+    """Return seconds that threads would take for the items that are left."""
+    if workload.items is None:
+        return inf
+    each_s = profile.own_s / at_once + THREADS_ITEM_S
+    return THREADS_START_S + workload.items * each_s
+
+
+def turns_s(workload: Workload, profile: Profile) -> float:
+    """Return seconds that threads would take for items that wait and hold the GIL.
+
+    Their waits overlap, their work does not.
+    """
+    if workload.items is None:
+        return inf
+    cpu_s = min(profile.cpu_s or 0.0, profile.own_s)
+    each_s = cpu_s + THREADS_ITEM_S
+    return THREADS_START_S + profile.own_s - cpu_s + workload.items * each_s
+
+
+def travel_s(profile: Profile) -> float:
+    """Return seconds of this program's time that an item's way there and back takes."""
+    size = (profile.arg_bytes or UNMEASURED_BYTES) + (
+        profile.result_bytes or UNMEASURED_BYTES
+    )
+    return PROCESS_ITEM_S + (profile.pickle_s or 0.0) + size / BYTES_PER_S
+
+
+def processes_s(workload: Workload, profile: Profile, workers: int) -> float:
+    """Return seconds that worker processes would take for the items that are left.
+
+    The way there and back is this program's work, one item after the other; the
+    items are the workers'. The slower of the two sets the pace.
+    """
+    items = 1000 if workload.items is None else workload.items
+    warm = workload.warm_workers > 0
+    start_s = PROCESS_WARM_S if warm else PROCESS_START_S
+    there_s = travel_s(profile)
+    pace_s = max(there_s, (profile.own_s + there_s) / min(workers, max(1, items)))
+    return start_s + items * pace_s
+
+
+def process_item_gains(profile: Profile, workers: int, pace_s: float) -> bool:
+    """Return whether items through workers come faster than every `pace_s` seconds."""
+    there_s = travel_s(profile)
+    return max(there_s, (profile.own_s + there_s) / workers) < pace_s

@@ -1,0 +1,138 @@
+"""What a profile says of a function: does it work or wait, does it hold the GIL.
+
+Every answer has three values, and *unknown* is one of them: a probe on a busy
+machine must not decide by accident. What a probe cannot tell, a worker process is
+asked.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .facts import Profile
+from .plan import Kind
+
+WAITS_BELOW: Final = 0.15
+"""Share of CPU in an item's time below which it is waiting (benchmarks/held.py)."""
+
+WORKS_ABOVE: Final = 0.85
+"""Share of CPU in an item's time above which it is working (benchmarks/held.py)."""
+
+WORKS_ABOVE_FREE: Final = 0.7
+"""The same where there is no GIL to wait for: a guess between work that a busy machine
+delays and work that waits half of its time."""
+
+HELD_ABOVE: Final = 0.4
+"""GIL held, as a share of CPU time, from which on it is called held.
+
+Measured by benchmarks/held.py: SHA-256 and zlib at most 0.1 also with other programs
+computing beside it, pure Python and regular expressions 0.6 and more.
+"""
+
+SEEN_LEAST: Final = 0.25
+"""Of the CPU time, what has to have been seen for a share of it to mean something: a
+guess."""
+
+HIDDEN_MOST: Final = 0.5
+"""Run delay of the heart, as a share of the items' CPU time, from which on it may
+have missed that the GIL was held (benchmarks/held.py: mixed work, busy machine)."""
+
+DELAYED_MOST: Final = 0.2
+"""Run delay, as a share of an item's time, from which on a worker is asked
+(benchmarks/held.py)."""
+
+OTHERS_BUSY: Final = 0.10
+"""CPU of this program's other threads from which on the GIL's state says nothing:
+a guess."""
+
+
+def working(profile: Profile) -> tuple[float, float] | None:
+    """Return the least and the most that the item's share of CPU can be.
+
+    Run delay is taken out: a machine that is busy makes nothing wait by itself. The
+    most also takes out the heart's run delay, during which it may have had the GIL.
+    """
+    if profile.cpu_s is None or profile.wall_s <= 0:
+        return None
+    own_s = profile.wall_s - (profile.delay_s or 0.0)
+    least = _share(profile.cpu_s, own_s)
+    most = _share(profile.cpu_s, own_s - profile.heart_delay_s)
+    return least, max(least, most)
+
+
+def held(profile: Profile, less_s: float = 0.0) -> float | None:
+    """Return the share of its CPU time that the item held the GIL.
+
+    A thread, the heart, asks for the GIL each millisecond. How late it gets it, less
+    the time in which it had no CPU, is time that somebody else held the GIL. It is
+    set against the CPU time that the items used while the heart could see: not while
+    it slept, and not while it had no CPU.
+
+    Args:
+        profile: What was measured.
+        less_s: Seconds of its waiting that are to be left out.
+    """
+    if profile.late_s is None or not profile.cpu_s or profile.wall_s <= 0:
+        return None
+    waited_s = max(0.0, profile.late_s - profile.heart_delay_s - less_s)
+    blind_s = profile.heart_delay_s + profile.heart_slept_s
+    seen = max(SEEN_LEAST, 1 - blind_s / profile.wall_s)
+    return _share(waited_s, profile.cpu_s * seen)
+
+
+def holds_gil(profile: Profile) -> bool | None:
+    """Return whether the item holds the GIL while it works; `None` is unknown."""
+    share = held(profile)
+    if share is None or profile.others_share > OTHERS_BUSY:
+        return None
+    if share >= HELD_ABOVE:
+        # An item that was sent off the CPU just while it had the GIL kept it for as
+        # long as it had no CPU: that says nothing of how it works.
+        least = held(profile, less_s=profile.delay_s or 0.0)
+        return True if least is not None and least >= HELD_ABOVE else None
+    # Had the heart no CPU just while the item worked, it could see nothing.
+    hidden = profile.heart_delay_s > HIDDEN_MOST * (profile.cpu_s or 0.0)
+    return None if hidden else False
+
+
+def kind_of(profile: Profile, *, gil: bool) -> Kind:
+    """Return what the function is taken for.
+
+    Args:
+        profile: What the probe showed.
+        gil: Whether the GIL is on; if it is off, holding it means nothing, and all
+            that works is ``"nogil"``.
+    """
+    bounds = working(profile)
+    if bounds is None:
+        return "unknown"
+    busy = _machine_busy(profile) or (gil and profile.others_share > OTHERS_BUSY)
+    if bounds[1] < (WAITS_BELOW / 10 if busy else WAITS_BELOW):
+        return "io"  # beyond doubt, if others are busy
+    if busy:
+        return "unknown"
+    if not gil:
+        # Nobody waits for a GIL: only the item's own run delay is to be taken out.
+        return "nogil" if bounds[0] > WORKS_ABOVE_FREE else "io"
+    holds = holds_gil(profile)
+    if holds is None:
+        return "unknown"
+    # Between the least and the most it takes what is the smaller mistake: one process
+    # too many for what holds the GIL, no crowd of threads for what does not.
+    if holds:
+        return "cpu" if bounds[0] > WORKS_ABOVE else "mixed"
+    return "nogil" if bounds[1] > WORKS_ABOVE else "io"
+
+
+def _machine_busy(profile: Profile) -> bool:
+    """Return whether other programs took the CPU from the item for too long.
+
+    Then a thread of ours may have been without one while it had the GIL, and what
+    looks like waiting was not. A worker process has no such threads.
+    """
+    delay_s = profile.delay_s or 0.0
+    return profile.where == "here" and delay_s > DELAYED_MOST * profile.wall_s
+
+
+def _share(part: float, whole: float) -> float:
+    return min(1.0, max(0.0, part) / whole) if whole > 0 else 1.0

@@ -1,0 +1,72 @@
+"""Plans as rules make them: so many workers, within all bounds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from . import limits
+from .facts import BackendName
+from .plan import Fact, Plan, Reason
+from .situation import Facts
+
+MIXED_MOST: Final = 8
+"""Worker processes a CPU, at most, for work that waits and holds the GIL: each has
+some 10 MB of memory of its own (benchmarks/costs.py: memory of a worker)."""
+
+
+def planned(
+    facts: Facts,
+    backend: BackendName,
+    workers: int,
+    reason: Reason,
+    *,
+    concurrency: int | None = None,
+    grow_to: int | None = None,
+) -> Plan:
+    items = facts.workload.items
+    if items is not None:
+        workers = min(workers, max(1, items))
+    now = workers if concurrency is None else concurrency
+    return Plan(
+        backend=backend,
+        workers=workers,
+        concurrency=now,
+        grow_to=max(now, grow_to or now),
+        kind=facts.kind,
+        chunksize=facts.workload.chunksize,
+        reasons=(reason,),
+    )
+
+
+def serial(facts: Facts, rule: str, text: str, **numbers: Fact) -> Plan:
+    return planned(facts, "serial", 1, Reason(rule, text, numbers))
+
+
+def waiting_threads(facts: Facts, reason: Reason) -> Plan:
+    """Threads for calls that wait: Little's law to begin with, and growing."""
+    work = facts.workload
+    bound = work.max_workers
+    most = limits.ceiling(
+        bound or limits.THREADS_MOST, work.items, facts.machine.max_open_files
+    )
+    start = min(bound or limits.START_MOST, facts.waiting_calls, most)
+    return planned(facts, "threads", max(1, start), reason, grow_to=most)
+
+
+def event_loop(facts: Facts, reason: Reason) -> Plan:
+    work = facts.workload
+    bound = work.max_workers
+    most = limits.ceiling(
+        bound or limits.COROUTINES_MOST, work.items, facts.machine.max_open_files
+    )
+    start = min(bound or limits.START_BLIND, most)
+    return planned(facts, "event_loop", 1, reason, concurrency=start, grow_to=most)
+
+
+def mixed_workers(facts: Facts) -> int:
+    most = facts.workload.max_workers or facts.machine.cpus * MIXED_MOST
+    return min(facts.waiting_calls, most)
+
+
+def mixed_processes(facts: Facts, reason: Reason) -> Plan:
+    return planned(facts, "processes", mixed_workers(facts), reason)
