@@ -1,0 +1,1 @@
+"""Reading the world: this machine, this interpreter, and what first calls show."""

@@ -1,0 +1,235 @@
+"""Measure what a thread does while it calls items: working, waiting, holding the GIL.
+
+The thread being measured does almost nothing for it. A second thread, the *heart*,
+sleeps 1 ms at a time and adds up how late it gets the GIL back. The idea is
+gilknocker's; set against the CPU time of the items it also tells mixed work. What
+follows from the numbers is decided elsewhere (`_decide.kinds`).
+
+Raw threads, not `threading.Thread`: a start costs 25 us instead of 80 us, and a
+probe of tiny items must not cost more than they do.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import time
+from collections.abc import Callable
+from typing import Final, Literal, Self
+
+from .._decide.facts import Profile
+
+BEAT_S: Final = 0.001
+"""How long the heart sleeps."""
+
+PUNCTUAL_S: Final = 0.0002
+"""Lateness of a beat that timers and a wake-up explain (benchmarks/held.py)."""
+
+READ_DELAY_FROM_S: Final = 0.001
+"""Shorter measurements are not worth the 40 us that reading run delay takes."""
+
+
+def run_delay_s(thread_id: int) -> float | None:
+    """Return how long a thread of this program was ready to run and had no CPU.
+
+    Linux only (`schedstat`, second field, nanoseconds); elsewhere `None`.
+    """
+    try:
+        fd = os.open(f"/proc/self/task/{thread_id}/schedstat", os.O_RDONLY)
+        try:
+            return int(os.read(fd, 64).split()[1]) / 1e9
+        finally:
+            os.close(fd)
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def thread_cpu_s(ident: int) -> float | None:
+    """Return the CPU time of another thread; `None` where that cannot be read."""
+    try:
+        return time.clock_gettime(time.pthread_getcpuclockid(ident))
+    except (AttributeError, OSError):
+        return None
+
+
+class Meter:
+    """Measure the thread that enters it, until it leaves it.
+
+    Args:
+        on_long: Called on the heart's thread when the measured thread has been at
+            it for `long_s` seconds, and at each beat after that until it returns
+            true. It may go on for as long as it likes.
+        long_s: After how many seconds that is.
+    """
+
+    def __init__(
+        self, on_long: Callable[[], bool] | None = None, long_s: float = 0.02
+    ) -> None:
+        self._on_long = on_long
+        self._long_s = long_s
+        self._stop = _thread.allocate_lock()
+        self._gone = _thread.allocate_lock()
+        self._late_s = 0.0
+        self._slept_s = 0.0
+        self._due: float | None = None
+        self._heart: tuple[int, int] | None = None
+        self._delay_0: float | None = None
+        self._end: _Reading | None = None
+        self._apart_s = self._apart_cpu_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._ident = _thread.get_ident()
+        self._native = _thread.get_native_id()
+        self._stop.acquire()
+        self._gone.acquire()
+        self._begin = _Reading(time.thread_time())
+        self._due = self._begin.wall_s + BEAT_S
+        _thread.start_new_thread(self._beat, ())
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the measurement, on the measured thread. What `on_long` does goes on."""
+        if self._end is None:
+            self._end = self._read(time.thread_time())
+            self._stop.release()
+
+    def join(self) -> None:
+        """Wait until the heart has gone, `on_long` included."""
+        # In steps: a signal that comes just before a wait begins is seen after it.
+        while not self._gone.acquire(timeout=0.2):
+            pass
+        self._gone.release()
+
+    @property
+    def seen_s(self) -> float:
+        """Seconds in which the heart could see anything: it had a CPU, or slept."""
+        delay_s = run_delay_s(self._heart[1]) if self._heart else None
+        return self.wall_s - (delay_s or 0.0)
+
+    def leave_out(self, wall_s: float, cpu_s: float) -> None:
+        """Leave out time that the measured thread has not spent in items."""
+        self._apart_s += wall_s
+        self._apart_cpu_s += cpu_s
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds since the start, or from start to end."""
+        end = self._end.wall_s if self._end else time.perf_counter()
+        return end - self._begin.wall_s
+
+    def profile(
+        self,
+        calls: int,
+        *,
+        where: Literal["here", "worker"] = "here",
+        finished: bool = True,
+    ) -> Profile:
+        """Return what was measured, as means over `calls` items.
+
+        On the measured thread after the end; or on the heart's thread, in `on_long`,
+        while an item still goes on: then `finished` is false.
+        """
+        begin, end = self._begin, self._end
+        if end is None:
+            cpu_s = thread_cpu_s(self._ident)
+            end = self._read(begin.cpu_s if cpu_s is None else cpu_s)
+        wall_s, cpu_s = end.wall_s - begin.wall_s, end.cpu_s - begin.cpu_s
+        others_s = end.process_s - begin.process_s - cpu_s - end.heart_cpu_s
+        others_share = max(0.0, others_s / wall_s) if wall_s > 0 else 0.0
+        wall_s = max(0.0, wall_s - self._apart_s)
+        cpu_s = max(0.0, cpu_s - self._apart_cpu_s)
+        delay_s = end.delay_s
+        return Profile(
+            calls=calls,
+            wall_s=wall_s / calls,
+            cpu_s=cpu_s / calls,
+            delay_s=None if delay_s is None else delay_s / calls,
+            late_s=None if end.late_s is None else end.late_s / calls,
+            heart_delay_s=end.heart_delay_s / calls,
+            heart_slept_s=self._slept_s / calls,
+            others_share=others_share,
+            where=where,
+            finished=finished,
+        )
+
+    def _beat(self) -> None:
+        clock, stop = time.perf_counter, self._stop
+        try:
+            self._heart = _thread.get_ident(), _thread.get_native_id()
+            # First asleep: of a probe of tiny items it then sees nothing but the end,
+            # and takes the GIL from nobody.
+            while not stop.acquire(timeout=BEAT_S):
+                now = clock()
+                self._slept_s += BEAT_S
+                self._add_lateness(now)
+                if self._delay_0 is None:
+                    # Not at the start, on the measured thread: these system calls
+                    # would take longer than a probe of tiny items may. Each of them
+                    # lets go of the GIL: how long they take to get it back counts.
+                    self._due = now
+                    self._delay_0 = run_delay_s(self._native)
+                    self._add_lateness(clock())
+                if self._is_long(now):
+                    stop.acquire()  # its clocks are read until the end
+                    return
+                self._due = clock() + BEAT_S
+        finally:
+            self._gone.release()
+
+    def _is_long(self, now: float) -> bool:
+        """Tell that the thread has been at it for long; return whether to end."""
+        if self._on_long is None or now - self._begin.wall_s < self._long_s:
+            return False
+        return self._on_long()
+
+    def _add_lateness(self, now: float) -> None:
+        if self._due is not None:
+            self._late_s += _late_s(now, self._due)
+        self._due = None
+
+    def _read(self, cpu_s: float) -> _Reading:
+        """Read all clocks. The beat that has not come yet is late, too."""
+        now = _Reading(cpu_s)
+        if now.wall_s - self._begin.wall_s < READ_DELAY_FROM_S:
+            return now
+        due, late_s = self._due, self._late_s
+        now.late_s = late_s + (0.0 if due is None else _late_s(now.wall_s, due))
+        if self._delay_0 is not None:
+            delay_s = run_delay_s(self._native)
+            if delay_s is not None:
+                now.delay_s = max(0.0, delay_s - self._delay_0)
+        if self._heart is not None:  # it is alive: it waits for our stop
+            now.heart_cpu_s = thread_cpu_s(self._heart[0]) or 0.0
+            now.heart_delay_s = run_delay_s(self._heart[1]) or 0.0
+        return now
+
+
+class _Reading:
+    """The clocks at one moment."""
+
+    __slots__ = (
+        "cpu_s",
+        "delay_s",
+        "heart_cpu_s",
+        "heart_delay_s",
+        "late_s",
+        "process_s",
+        "wall_s",
+    )
+
+    def __init__(self, cpu_s: float) -> None:
+        self.wall_s = time.perf_counter()
+        self.cpu_s = cpu_s
+        self.process_s = time.process_time()
+        self.delay_s: float | None = None
+        self.late_s: float | None = None
+        self.heart_cpu_s = 0.0
+        self.heart_delay_s = 0.0
+
+
+def _late_s(now: float, due: float) -> float:
+    late = now - due
+    return late if late > PUNCTUAL_S else 0.0
