@@ -1,0 +1,300 @@
+"""The engine of a pool: carries out the plans of all its runs.
+
+::
+
+    caller's thread              engine (its thread, or a worker thread coming by)
+    ---------------              --------------------------------------------------
+    start, feed, cancel  ---->   hand over
+                                 scheduler: who may place a chunk?
+                                 dispatcher: which items?   ---> backend.place
+                                 backend: report, finish    <---
+    run.inbox            <----   Outcomes, Want, ..., Over
+
+Guarantees:
+
+* One step at a time, whoever takes it: what is in here needs no lock of its own.
+* A caller's thread takes no step. It hands over, and waits for its inbox: so an
+  interrupt in the middle of it leaves nothing half done.
+* Each run's last message is `Over`, whatever happens.
+* The thread is alive while there are runs, and only then.
+"""
+
+from __future__ import annotations
+
+import selectors
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from .._backends.base import Backend, Chunk, Item, Usage, Watch
+from .._decide.facts import BackendName
+from .._decide.plan import Plan
+from .._errors import PoolClosedError
+from .._observe.gil import gil_enabled
+from .._outcome import Outcome
+from .reactor import Reactor
+from .run import GilChanged, Observed, Outcomes, Over, Returned, Run, Want
+from .scheduler import Scheduler
+
+GRACE_S: Final = 0.5
+"""How long calls that run may go on after their run was stopped (promise 2)."""
+
+CLOSE_S: Final = 2.0
+"""How long closing waits for the engine's thread."""
+
+MakeBackend = Callable[["Engine"], Backend]
+
+
+class Engine:
+    """Carries out plans. Also the `Host` of the pool's backends.
+
+    Args:
+        cpus: CPUs that all runs together may keep busy.
+        makers: How to make a backend, by name; each is made when first used.
+    """
+
+    def __init__(self, cpus: int, makers: dict[BackendName, MakeBackend]) -> None:
+        self.cpus: int = cpus
+        self.closed: bool = False
+        self._makers = makers
+        self._backends: dict[BackendName, Backend] = {}
+        self._making = threading.Lock()
+        self._runs: dict[int, Run] = {}
+        self._scheduler = Scheduler(cpus)
+        self._gil = gil_enabled()
+        self._reactor = Reactor(lambda: bool(self._runs), self._broken)
+
+    # -- for callers -----------------------------------------------------------------
+
+    def backend(self, name: BackendName) -> Backend:
+        """Return the backend of that name, made now if it has not been used yet."""
+        with self._making:
+            if name not in self._backends:
+                self._backends[name] = self._makers[name](self)
+            return self._backends[name]
+
+    def warm_workers(self) -> int:
+        """Return how many worker processes could call an item at once."""
+        backend = self._backends.get("processes")
+        return 0 if backend is None else backend.ready()
+
+    def start(self, run: Run) -> None:
+        """Begin a run. It gets its items from `feed`."""
+        self._reactor.hand_over(lambda: self._start(run))
+
+    def feed(self, run: Run, items: list[Item], *, last: bool) -> None:
+        """Give a run more items; with `last`, no more follow."""
+        self._reactor.hand_over(lambda: self._feed(run, items, last=last))
+
+    def switch(self, run: Run, plan: Plan, backend: Backend) -> None:
+        """Carry out another plan for what is left. What is in flight ends as it is."""
+        self._reactor.hand_over(lambda: self._switch(run, plan, backend))
+
+    def cancel(self, run: Run, grace_s: float = GRACE_S) -> None:
+        """Begin no further call; end those that still run after `grace_s` seconds."""
+        self._reactor.hand_over(lambda: self._cancel(run, grace_s))
+
+    def abandon_run(self, run: Run) -> None:
+        """Cancel a run without a wait or a lock: for finalizers, on any thread."""
+        self._reactor.leave(lambda: self._cancel(run, 0.0))
+
+    def abandon(self) -> None:
+        """After a fork, in the child: give back descriptors, and touch nothing else."""
+        self._reactor.close()
+
+    def close(self) -> None:
+        """End all runs and all workers."""
+        # A step of its own: at the end of a program no thread could be started for it.
+        self._reactor.post(self._close_runs)
+        self._reactor.nudge()
+        self._reactor.join(CLOSE_S)
+        for backend in self._backends.values():
+            backend.close()
+        self._reactor.close()
+
+    # -- for backends: Host ------------------------------------------------------------
+
+    def report(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
+        """Take in what became of the next items of `chunk`."""
+        self._reactor.post(lambda: self._report(chunk, outcomes))
+
+    def finish(self, chunk: Chunk, usage: Usage) -> None:
+        """Take in that `chunk` is over."""
+        self._reactor.post(lambda: self._finish(chunk, usage))
+
+    def post(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when nothing else is."""
+        self._reactor.post(callback)
+
+    def watch(self, fd: int, callback: Callable[[], None]) -> Watch:
+        """Have `callback` called whenever `fd` can be read."""
+        return self._reactor.watch(fd, selectors.EVENT_READ, callback)
+
+    def watch_writable(self, fd: int, callback: Callable[[], None]) -> Watch:
+        """Have `callback` called while `fd` can be written."""
+        return self._reactor.watch(fd, selectors.EVENT_WRITE, callback)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Watch:
+        """Have `callback` called after `delay_s` seconds."""
+        return self._reactor.call_later(delay_s, callback)
+
+    # -- steps: one at a time ------------------------------------------------------------
+
+    def _start(self, run: Run) -> None:
+        if self.closed:
+            run.inbox.put(Over(PoolClosedError("the pool was closed")))
+            return
+        self._runs[run.job.id] = run
+        self._gil = gil_enabled()
+
+    def _feed(self, run: Run, items: list[Item], *, last: bool) -> None:
+        if run.job.id not in self._runs:
+            return
+        run.asked = False
+        fits, others = _split(items, travels=run.backend.travels)
+        run.dispatcher.feed(fits)
+        if last:
+            run.dispatcher.close_input()
+        self._give_back(run, others)
+        self._place_all()
+        self._end_if_over(run)
+
+    def _report(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
+        run = self._runs.get(chunk.job.id)
+        if run is None or chunk.id not in run.backend_of:
+            return
+        items = run.dispatcher.settle(chunk, len(outcomes))
+        run.inbox.put(Outcomes(list(zip(items, outcomes, strict=False))))
+
+    def _finish(self, chunk: Chunk, usage: Usage) -> None:
+        run = self._runs.get(chunk.job.id)
+        if run is None or chunk.id not in run.backend_of:
+            return
+        backend, share = run.backend_of.pop(chunk.id)
+        self._scheduler.release(run.tenant, share)
+        run.stats.count(backend.name, usage)
+        run.learn(usage)
+        self._take_back(run, run.dispatcher.finish(chunk))
+        if usage.profile is not None and not run.stopping:
+            run.inbox.put(Observed(usage.profile))
+        self._notice_gil(run)
+        if not run.stopping and (doubt := run.doubt()):
+            run.inbox.put(doubt)
+        self._place_all()
+        self._end_if_over(run)
+
+    def _take_back(self, run: Run, items: list[Item]) -> None:
+        fits, others = _split(items, travels=run.backend.travels)
+        run.dispatcher.put_back(fits)
+        self._give_back(run, others)
+
+    def _give_back(self, run: Run, items: list[Item]) -> None:
+        """Have the caller feed items again that are not encoded for this backend."""
+        if items and not run.stopping:
+            run.dispatcher.reopen_input()
+            run.inbox.put(Returned(items))
+
+    def _notice_gil(self, run: Run) -> None:
+        gil = gil_enabled()
+        if gil != self._gil and not run.stopping:
+            self._gil = gil
+            for other in self._runs.values():
+                other.inbox.put(GilChanged())
+
+    def _switch(self, run: Run, plan: Plan, backend: Backend) -> None:
+        if run.job.id in self._runs and not run.stopping:
+            run.follow(plan, backend, self.cpus)
+            self._take_back(run, run.dispatcher.withdraw())
+            self._place_all()
+
+    def _place_all(self) -> None:
+        while self._place_one():
+            pass
+        for run in self._runs.values():
+            self._ask_for_input(run)
+
+    def _place_one(self) -> bool:
+        wanting = {
+            id(run.tenant): run for run in self._runs.values() if run.wants_place
+        }
+        lease = self._scheduler.grant(run.tenant for run in wanting.values())
+        if lease is None:
+            return False
+        tenant, share = lease
+        run = wanting[id(tenant)]
+        chunk = run.next_chunk()
+        run.backend_of[chunk.id] = (run.backend, share)
+        run.stats.most_at_once = max(run.stats.most_at_once, tenant.leases)
+        run.backend.place(chunk)
+        return True
+
+    def _ask_for_input(self, run: Run) -> None:
+        if run.asked or not run.dispatcher.input_open:
+            return
+        wanted = run.input_wanted()
+        if wanted:
+            run.asked = True
+            run.inbox.put(Want(wanted))
+
+    def _end_if_over(self, run: Run, error: BaseException | None = None) -> None:
+        if run.job.id in self._runs and run.dispatcher.over:
+            del self._runs[run.job.id]
+            if run.grace is not None:
+                run.grace.cancel()
+            for backend in self._backends.values():
+                backend.forget(run.job)
+            run.inbox.put(Over(error))
+
+    def _cancel(self, run: Run, grace_s: float) -> None:
+        if run.job.id not in self._runs:
+            run.inbox.put(Over())  # it never began, or it is over
+            return
+        run.stopping = True
+        run.dispatcher.stop()
+        if grace_s > 0:
+            for backend in self._backends_of(run):
+                backend.cancel(run.job)
+            run.grace = self.call_later(grace_s, lambda: self._kill(run))
+        else:
+            self._kill(run)
+        self._end_if_over(run)
+
+    def _kill(self, run: Run) -> None:
+        if run.job.id in self._runs:
+            for backend in self._backends_of(run):
+                backend.cancel(run.job)
+                backend.kill(run.job)
+            self._end_if_over(run)
+
+    def _backends_of(self, run: Run) -> list[Backend]:
+        return list({id(one): one for one, _ in run.backend_of.values()}.values())
+
+    def _close_runs(self) -> None:
+        self.closed = True
+        for run in list(self._runs.values()):
+            run.stopping = True
+            self._abandon(run, PoolClosedError("the pool was closed during the run"))
+
+    def _abandon(self, run: Run, error: BaseException) -> None:
+        """End a run at once: what its calls still do is nobody's any more."""
+        run.dispatcher.stop()
+        for backend in self._backends_of(run):
+            backend.cancel(run.job)
+            backend.kill(run.job)
+        if self._runs.pop(run.job.id, None) is not None:
+            run.inbox.put(Over(error))
+
+    def _broken(self, exc: BaseException) -> None:
+        """Fail all runs: a step of ours raised, and what it left half done is unknown."""
+        for run in list(self._runs.values()):
+            self._runs.pop(run.job.id, None)
+            run.inbox.put(Over(exc))
+
+
+def _split(items: Iterable[Item], *, travels: bool) -> tuple[list[Item], list[Item]]:
+    """Return the items that this backend can take as they are, and the others."""
+    fits: list[Item] = []
+    others: list[Item] = []
+    for item in items:
+        (others if travels and item.payload is None else fits).append(item)
+    return fits, others

@@ -1,0 +1,290 @@
+"""A thread that waits for descriptors and for times, and calls back.
+
+Everything it calls runs one at a time, under one lock, on this thread or on a thread
+that came by (`post`): so the engine's state needs no lock of its own, and nobody ever
+waits for this thread in order to go on.
+
+The thread that hands work over must not be a caller's: a KeyboardInterrupt may hit
+the main thread between any two bytecodes, and half a step would stay. Callers only
+append and wake (`hand_over`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import selectors
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from typing import Final
+
+Callback = Callable[[], None]
+Ready = tuple[selectors.SelectorKey, int]
+
+PATIENCE_S: Final = 3600.0
+"""Selectors refuse to wait for very long: after so long they are asked again."""
+
+
+class Timer:
+    """A time at which something is called; `cancel` takes it back."""
+
+    __slots__ = ("at_s", "callback")
+
+    def __init__(self, at_s: float, callback: Callback) -> None:
+        self.at_s = at_s
+        self.callback: Callback | None = callback
+
+    def cancel(self) -> None:
+        """Take it back; nothing if it is over."""
+        self.callback = None
+
+
+class Watched:
+    """A descriptor that is watched for one thing; `cancel` ends it."""
+
+    def __init__(self, reactor: Reactor, fd: int, event: int) -> None:
+        self._reactor, self._fd, self._event = reactor, fd, event
+        self._over = False
+
+    def cancel(self) -> None:
+        """Watch it no more; nothing if that is over.
+
+        The descriptor's number may belong to another file by then.
+        """
+        if not self._over:
+            self._over = True
+            self._reactor.unwatch(self._fd, self._event)
+
+
+class Reactor:
+    """Calls back when descriptors are ready, when times come, and when asked.
+
+    Args:
+        needed: Whether the thread has to stay alive; asked when it has nothing to do.
+        broken: Called with an exception that a callback raised: our bug.
+    """
+
+    def __init__(
+        self, needed: Callable[[], bool], broken: Callable[[BaseException], None]
+    ) -> None:
+        self._needed = needed
+        self._broken = broken
+        self._events: deque[Callback] = deque()
+        self._stepping = threading.Lock()
+        self._life = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = count()
+        self._closed = False
+        self._read_fd, self._write_fd = os.pipe()
+        os.set_blocking(self._read_fd, False)
+        os.set_blocking(self._write_fd, False)
+        self._watching: dict[int, dict[int, Callback]] = {}
+        self.watch(self._read_fd, selectors.EVENT_READ, self._drain_wake_ups)
+
+    # -- from any thread -----------------------------------------------------------
+
+    def hand_over(self, callback: Callback) -> None:
+        """Have `callback` called on the reactor's thread soon. For callers."""
+        self._events.append(callback)
+        try:
+            self.wake()
+        except Exception:
+            with suppress(ValueError, IndexError):
+                self._events.remove(callback)
+            raise
+
+    def leave(self, callback: Callback) -> None:
+        """Leave `callback` for the thread, if it is there: takes no lock."""
+        self._events.append(callback)
+        self._write()
+
+    def post(self, callback: Callback) -> None:
+        """Call `callback` now, or leave it to whoever is calling something now.
+
+        Not for callers' threads. No wake-up is lost: the one who holds the lock
+        looks at the events again after it has let go.
+        """
+        self._events.append(callback)
+        self._step()
+
+    def nudge(self) -> None:
+        """Have the thread look whether it is still needed, if it is there."""
+        self._write()
+
+    def wake(self) -> None:
+        """See to it that the thread is there, and looks at what was handed over."""
+        with self._life:
+            if self._thread is None:
+                self._start_thread()
+                return
+        self._write()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread to end."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
+
+    def close(self) -> None:
+        """Give back descriptors. The thread must have ended.
+
+        What is handed over after that is still called, on a thread that ends at once.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        fds = self._read_fd, self._write_fd
+        # Their numbers may soon be another's: a late wake-up must not be written there.
+        self._read_fd = self._write_fd = -1
+        self._selector.close()
+        for fd in fds:
+            os.close(fd)
+
+    # -- from callbacks ------------------------------------------------------------
+
+    def watch(self, fd: int, event: int, callback: Callback) -> Watched:
+        """Call `callback` whenever `fd` is ready for `event`."""
+        known = self._watching.setdefault(fd, {})
+        known[event] = callback
+        if len(known) == 1:
+            self._selector.register(fd, event, known)
+        else:
+            self._selector.modify(fd, sum(known), known)
+        self._write_if_elsewhere()
+        return Watched(self, fd, event)
+
+    def unwatch(self, fd: int, event: int) -> None:
+        """End one `watch`; nothing if it has ended."""
+        known = self._watching.get(fd)
+        if known is None or known.pop(event, None) is None:
+            return
+        if known:
+            self._selector.modify(fd, sum(known), known)
+        else:
+            del self._watching[fd]
+            self._selector.unregister(fd)
+
+    def call_later(self, delay_s: float, callback: Callback) -> Timer:
+        """Call `callback` after `delay_s` seconds."""
+        timer = Timer(time.monotonic() + delay_s, callback)
+        heapq.heappush(self._timers, (timer.at_s, next(self._order), timer))
+        self._write_if_elsewhere()
+        return timer
+
+    # -- the thread ----------------------------------------------------------------
+
+    def _start_thread(self) -> None:
+        self._thread = threading.Thread(
+            target=self._run, name="smartpool-engine", daemon=True
+        )
+        try:
+            self._thread.start()
+        except BaseException:
+            # There can be no more threads, or Ctrl-C came in between: the next call
+            # may try. Should this one run after all, two of them take turns: every
+            # step is under the lock.
+            if self._thread.ident is None:
+                self._thread = None
+            raise
+
+    def _run(self) -> None:
+        patience_s: float | None = 0.0
+        while True:
+            ready = self._select(patience_s)
+            with self._stepping:
+                for key, mask in ready:
+                    self._call_ready(key.data, mask)
+                self._call_due()
+                self._call_posted()
+                # Under the lock: others add timers when they step.
+                patience_s = self._patience_s()
+            if self._leave():
+                return
+            # Whoever posted while the lock was held has left it to its holder. Who
+            # posts from here on finds the lock free.
+            if self._events:
+                patience_s = 0.0
+
+    def _select(self, patience_s: float | None) -> list[Ready]:
+        if self._closed:
+            return []
+        try:
+            return self._selector.select(patience_s)
+        except (OSError, ValueError) as exc:
+            # Closed meanwhile, by us; or by somebody else, and nothing will work.
+            if not self._closed:
+                self._broken(exc)
+            return []
+
+    def _leave(self) -> bool:
+        with self._life:
+            if self._events or (self._needed() and not self._closed):
+                return False
+            self._thread = None
+            return True
+
+    def _step(self) -> None:
+        """On a thread that came by: call what was posted, unless somebody does."""
+        while self._events and self._stepping.acquire(blocking=False):
+            try:
+                self._call_posted()
+            finally:
+                self._stepping.release()
+        if self._thread is not None and not self._needed():
+            self._write()  # the thread may go, and does not know yet
+
+    def _call_posted(self) -> None:
+        while self._events:
+            self._guarded(self._events.popleft())
+
+    def _call_ready(self, known: dict[int, Callback], mask: int) -> None:
+        for event, callback in list(known.items()):
+            if event & mask and known.get(event) is callback:
+                self._guarded(callback)
+
+    def _call_due(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            callback = heapq.heappop(self._timers)[2].callback
+            if callback is not None:
+                self._guarded(callback)
+
+    def _guarded(self, callback: Callback) -> None:
+        try:
+            callback()
+        except BaseException as exc:  # noqa: BLE001 - nobody else could be told
+            self._broken(exc)
+
+    def _patience_s(self) -> float | None:
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        if not self._timers:
+            return None
+        return min(PATIENCE_S, max(0.0, self._timers[0][0] - time.monotonic()))
+
+    def _write_if_elsewhere(self) -> None:
+        """Have the thread look at new descriptors and timers, if this is another."""
+        if self._thread is not threading.current_thread():
+            self._write()
+
+    def _write(self) -> None:
+        try:
+            os.write(self._write_fd, b"\0")
+        except BlockingIOError:
+            pass  # it is full of wake-ups already
+        except OSError:
+            if not self._closed:  # pragma: no cover - somebody has closed it for us
+                raise
+
+    def _drain_wake_ups(self) -> None:
+        try:
+            while os.read(self._read_fd, 4096):
+                pass
+        except BlockingIOError:
+            pass

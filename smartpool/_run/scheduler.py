@@ -1,0 +1,91 @@
+"""One pool, sans I/O: leases places at the CPUs to runs, fairly.
+
+A *lease* lets a run have one chunk in flight. It takes a share of a CPU: 1 for work,
+2/5 for calls that wait 3/5 of their time, 0 for calls that only wait. Leases are given
+while there is room at the pool's CPUs, each time to the run that holds the least, and
+among equals to the one that has waited longest. So of two runs each gets half of the
+CPUs, one that is alone gets all, and one that came late waits for a chunk to end, not
+for a run.
+
+Room for part of a share is enough. Else a run with small shares would take back each
+bit of room that it gives, and one that needs a whole CPU would wait for its end. So
+the shares given exceed the CPUs by less than one share.
+
+A nested run (started from inside a call of another) may always hold one lease: the
+call that waits for it keeps its own, and would wait for ever otherwise. Where there is
+no room, that lease counts for nothing: it uses what the waiting call does not. Else
+nested runs could keep all others out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+ROOM: Final = 1e-9
+"""Shares are sums of fractions: less room than this is none."""
+
+
+@dataclass(slots=True, eq=False)
+class Tenant:
+    """What one run holds.
+
+    Attributes:
+        share: CPU that its next lease takes, from 0 to 1.
+        most: Leases at once, at most.
+        nested: Whether it may hold one lease whatever the others hold.
+        held: CPU that its leases take.
+        leases: How many those are.
+        last: When it was given the last one, by the scheduler's own count.
+    """
+
+    share: float
+    most: int
+    nested: bool = False
+    held: float = 0.0
+    leases: int = 0
+    last: int = field(default=0)
+
+
+class Scheduler:
+    """Decides which run may place the next chunk."""
+
+    def __init__(self, cpus: float) -> None:
+        self.cpus: float = cpus
+        self._used = 0.0
+        self._leases = 0
+        self._turn = count(1)
+
+    def grant(self, wanting: Iterable[Tenant]) -> tuple[Tenant, float] | None:
+        """Give a lease to one of those that want one; `None` if there is no room.
+
+        Returns:
+            Who got it, and the CPU share to give back to `release`.
+        """
+        room = self._used < self.cpus - ROOM
+        fitting = [tenant for tenant in wanting if _fits(tenant, room=room)]
+        if not fitting:
+            return None
+        tenant = min(fitting, key=lambda one: (one.held, one.last))
+        share = tenant.share if room else 0.0
+        tenant.last = next(self._turn)
+        tenant.leases += 1
+        tenant.held += share
+        self._leases += 1
+        self._used += share
+        return tenant, share
+
+    def release(self, tenant: Tenant, share: float) -> None:
+        """Take a lease back."""
+        tenant.leases -= 1
+        tenant.held = tenant.held - share if tenant.leases else 0.0
+        self._leases -= 1
+        self._used = self._used - share if self._leases else 0.0
+
+
+def _fits(tenant: Tenant, *, room: bool) -> bool:
+    if tenant.leases >= tenant.most:
+        return False
+    return room or not tenant.share or (tenant.nested and not tenant.leases)

@@ -1,0 +1,125 @@
+"""The input of a run: pulled when there is room for more, and never twice."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Any, Final
+
+from .._backends.base import Item
+
+
+class Source:
+    """Items, in input order, from the iterables that the user gave.
+
+    Attributes:
+        total: Items in all; `None` if the iterables do not say.
+        unary: Whether there is one iterable, so that elements need no tuple.
+        container: Whether all iterables have a length. Those are taken for
+            containers, which any thread may go on reading; a generator belongs to
+            the thread that began with it.
+        taken: Items that were pulled.
+        ended: Whether the input has ended.
+        error: What the input raised, if that ended it. Items that came before are
+            called, as in a plain loop.
+    """
+
+    def __init__(self, iterables: tuple[Iterable[Any], ...]) -> None:
+        self.unary = len(iterables) == 1
+        self.total = _total(iterables)
+        self.container = self.total is not None
+        self._iterator: Iterator[Any] = (
+            iter(iterables[0]) if self.unary else iter(zip(*iterables, strict=False))
+        )
+        # These are read in slices: that cannot raise, and their length is what it
+        # says, unless somebody changes a list meanwhile.
+        first = iterables[0]
+        plain = self.container and self.unary and type(first) in _SLICED
+        self._plain: Any = first if plain else None
+        self._back: deque[Item] = deque()
+        self.taken = 0
+        self.ended = False
+        self.error: Exception | None = None
+
+    @property
+    def left(self) -> int | None:
+        """Items that can still be pulled; `None` if that is not known."""
+        if self.ended:
+            return len(self._back)
+        # A list may have grown meanwhile: a plain loop would go on, too.
+        total = self.total if self._plain is None else len(self._plain)
+        if total is None:
+            return None
+        return max(0, total - self.taken) + len(self._back)
+
+    @property
+    def out(self) -> int:
+        """Items that were pulled, and not put back."""
+        return self.taken - len(self._back)
+
+    def block(self, count: int) -> tuple[Iterator[Any], int]:
+        """Pull the next elements as they are: tuples only if not `unary`.
+
+        Returns:
+            An iterator over them that does not raise, and how many there are: at
+            most `count`, fewer only at the end.
+        """
+        if self.ended:
+            return iter(()), 0
+        if self._plain is not None:
+            part = self._plain[self.taken : self.taken + count]
+            number, elements = len(part), iter(part)
+        else:
+            pulled = self._pull(count)
+            number, elements = len(pulled), iter(pulled)
+        self.taken += number
+        self.ended = number < count
+        if self._plain is None and not self.ended:
+            self._look_further()
+        return elements, number
+
+    def _look_further(self) -> None:
+        """See whether the input ends where its length says that it does."""
+        if self.total is None or self.taken < self.total:
+            return
+        following = self._pull(1)
+        if following:
+            self.total, self._iterator = None, chain(following, self._iterator)
+        else:
+            self.ended = True
+
+    def _pull(self, count: int) -> list[Any]:
+        elements: list[Any] = []
+        try:
+            # What came before an exception is in the list then.
+            elements.extend(islice(self._iterator, count))
+        except Exception as exc:  # noqa: BLE001 - whatever the user's iterable raises
+            self.error = exc
+        return elements
+
+    def next_item(self) -> Item | None:
+        """Pull one item; `None` at the end."""
+        if self._back:
+            return self._back.popleft()
+        if self.ended:
+            return None
+        for element in self.block(1)[0]:
+            return Item(self.taken - 1, (element,) if self.unary else element)
+        return None
+
+    def put_back(self, items: list[Item]) -> None:
+        """Have these come first."""
+        self._back.extendleft(reversed(items))
+
+
+_SLICED: Final = (list, tuple, range)
+"""Slices of these cost next to nothing, and to make them runs no code of the user's."""
+
+
+def _total(iterables: tuple[Iterable[Any], ...]) -> int | None:
+    """Return the least of their lengths; `None` if one of them has none."""
+    try:
+        return min(len(one) for one in iterables)  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001 - some have a length only if what they wrap has
+        return None
