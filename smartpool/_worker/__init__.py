@@ -1,0 +1,1 @@
+"""What runs inside a worker process: light to import, standard library only."""

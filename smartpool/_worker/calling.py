@@ -1,0 +1,148 @@
+"""Calling the items of a chunk, one after the other.
+
+For each item: look at the stop word; write the time, then the position; load the
+arguments, call, pickle the result; make the outcome safe; only then move on. All that
+runs code of the user lies between the two writes of the position, so a crash in
+pickling is the item's, too.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic_ns, thread_time
+
+from . import board as words
+from . import wire
+from .pickling import dumps, loads, missing_module
+from .raised import dump_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from .board import Board
+    from .outbox import Outbox
+
+    Call = Callable[[Callable[..., Any], memoryview], tuple[int, bytes]]
+
+
+def call_chunk(
+    board: Board,
+    outbox: Outbox,
+    fn: Callable[..., Any],
+    first: int,
+    payloads: Sequence[memoryview],
+    *,
+    stop_on_error: bool,
+    observe: bool,
+) -> None:
+    """Call `fn` for each of `payloads` until one fails or the parent says stop."""
+    board.words[words.PHASE] = words.CALLING
+    if observe:
+        from .observing import observed
+
+        finish = observed(
+            lambda call: _timed(board, outbox, fn, first, payloads, stop_on_error, call)
+        )
+    else:
+        finish = _timed(board, outbox, fn, first, payloads, stop_on_error, outcome)
+    _flush_streams()
+    outbox.flush(finish)
+
+
+def outcome(fn: Callable[..., Any], payload: memoryview) -> tuple[int, bytes]:
+    """Call `fn` and return what became of it: a tag, and bytes. Never raises."""
+    try:
+        args = loads(payload)
+    except BaseException as exc:  # noqa: BLE001 - user code runs in there
+        return unloadable(payload, exc)
+    try:
+        result = fn(*args)
+    except BaseException as exc:  # noqa: BLE001 - the item's, whatever it is
+        here = exc.__traceback__  # this very line, of no interest to the user
+        return wire.ERROR, dump_error(exc.with_traceback(here and here.tb_next))
+    del args  # before the result is pickled: they may be large
+    try:
+        return wire.VALUE, dumps(result)
+    except BaseException as exc:  # noqa: BLE001 - user code runs in there
+        return unpicklable(result, exc)
+
+
+def unloadable(payload: memoryview, exc: BaseException) -> tuple[int, bytes]:
+    """Return the outcome of an item whose arguments could not be loaded."""
+    module = missing_module(payload) if isinstance(exc, _LOOKUP_ERRORS) else ""
+    if not module:
+        return wire.ERROR, dump_error(exc)
+    return wire.UNLOADABLE, wire.pack_unloadable(module, dump_error(exc))
+
+
+_LOOKUP_ERRORS = (ImportError, AttributeError)
+
+
+def unpicklable(result: object, exc: BaseException) -> tuple[int, bytes]:
+    """Return the outcome of an item whose result cannot be sent back."""
+    from .._errors import NotPicklableError
+
+    error = NotPicklableError(
+        f"the result, of type {type(result).__qualname__}, cannot be pickled and so "
+        f"cannot come back from a worker process: {exc!r}. Return plain data instead, "
+        'or pass backend="threads".'
+    )
+    return wire.ERROR, dump_error(error)
+
+
+def _timed(
+    board: Board,
+    outbox: Outbox,
+    fn: Callable[..., Any],
+    first: int,
+    payloads: Sequence[memoryview],
+    stop_on_error: bool,
+    call: Call,
+) -> wire.Finish:
+    begin_ns, begin_cpu_s = monotonic_ns(), thread_time()
+    outbox.begin(begin_ns)
+    calls, end_ns = _loop(
+        board.words, outbox, fn, first, payloads, stop_on_error, call, begin_ns
+    )
+    return calls, (end_ns - begin_ns) / 1e9, thread_time() - begin_cpu_s, b""
+
+
+def _loop(
+    shared: memoryview,
+    outbox: Outbox,
+    fn: Callable[..., Any],
+    first: int,
+    payloads: Sequence[memoryview],
+    stop_on_error: bool,
+    call: Call,
+    now_ns: int,
+) -> tuple[int, int]:
+    """Return how many were called, and when the last one ended."""
+    turn = shared[words.TURN]
+    position = first
+    for payload in payloads:
+        if shared[words.STOP] == turn:
+            break
+        shared[words.STARTED_NS] = now_ns
+        shared[words.POSITION] = position + 1
+        tag, data = call(fn, payload)
+        outbox.put(position, tag, data)
+        shared[words.POSITION] = 0
+        now_ns = monotonic_ns()
+        if tag == wire.UNLOADABLE:
+            break
+        position += 1
+        if tag == wire.ERROR and stop_on_error:
+            break
+        outbox.flush_if_due(now_ns)
+    return position - first, now_ns
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # noqa: BLE001, S110 - none, full, closed, or the user's own
+            pass

@@ -1,0 +1,100 @@
+"""The functions that this worker was sent, each loaded once a job."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from . import nesting
+from .fingerprint import fingerprint, plain
+from .pickling import loads, missing_module
+from .raised import dump_error
+from .shelf import LARGEST_BYTES, Shelf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+class Unloaded(Exception):  # noqa: N818 - a message to the parent
+    """A function could not be loaded, or is not the one that was meant.
+
+    Attributes:
+        module: The module that is missing, or that differs; empty if it is neither.
+        error: What loading raised, as `dump_error` has it; empty if it differs.
+    """
+
+    def __init__(self, module: str, error: bytes) -> None:
+        """Keep both."""
+        super().__init__(module)
+        self.module = module
+        self.error = error
+
+
+class Functions:
+    """What each job calls, and where: in which directory, with which `sys.path`."""
+
+    def __init__(self, path: list[str]) -> None:
+        """Begin with no job and the `sys.path` that the worker was started with."""
+        self._shelf = Shelf()
+        self._jobs: dict[int, dict[str, Any]] = {}
+        self._loaded: dict[int, Callable[..., Any]] = {}
+        self._path = path
+        self._last = 0
+
+    def accept(self, job: dict[str, Any]) -> None:
+        """Take in a job, or the same once more with its function in another form."""
+        data = job["data"]
+        if data is None or len(data) < LARGEST_BYTES:
+            job["data"] = self._shelf.take(job["content"], data)
+        self._jobs[job["id"]] = job
+        self._loaded.pop(job["id"], None)
+        self._last = 0
+
+    def drop(self, job_id: int) -> None:
+        """Let go of a job's function, and of all that is bound to it."""
+        self._jobs.pop(job_id, None)
+        self._loaded.pop(job_id, None)
+
+    def load(self, job_id: int) -> Callable[..., Any]:
+        """Return the function, in the surroundings that it is to be called in.
+
+        Raises:
+            Unloaded: If it cannot be had.
+        """
+        job = self._jobs[job_id]
+        if self._last != job_id:
+            self._last = job_id
+            self._surround(job)
+        fn = self._loaded.get(job_id)
+        if fn is None:
+            fn = self._loaded[job_id] = _load(job)
+            job["data"] = b""  # the shelf has it, if it is to be kept
+        return fn
+
+    def _surround(self, job: dict[str, Any]) -> None:
+        """Go where the job's caller was. Only a change of job undoes `os.chdir`."""
+        nesting.cpus = job["cpus"]
+        if job["path"] != self._path:
+            self._path = job["path"]
+            sys.path[:] = self._path
+        try:
+            os.chdir(job["cwd"])
+        except OSError:  # it has gone since, or was not known
+            pass
+
+
+def _load(job: dict[str, Any]) -> Callable[..., Any]:
+    try:
+        fn: Callable[..., Any] = loads(job["data"])
+    except BaseException as exc:  # noqa: BLE001 - imports run code of the user
+        raise Unloaded(missing_module(job["data"]), dump_error(exc)) from None
+    expected = job["fingerprint"]
+    if expected and fingerprint(fn) != expected:
+        raise Unloaded(getattr(plain(fn), "__module__", None) or "", b"")
+    if job["is_async"]:
+        from .awaiting import awaited
+
+        return awaited(fn)
+    return fn

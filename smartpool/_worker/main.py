@@ -1,0 +1,100 @@
+"""What a worker process does, from its first line of ours to its end.
+
+::
+
+    socket -> Link -> JOB, END_JOB -> Functions
+                      CHUNK -------> call_chunk(function) -> Outbox -> Link -> socket
+                                          |                    |
+                                          +---- Board ---------+--> parent
+
+One thread does it all. The worker ends when the socket does, which the parent closes
+or leaves behind by dying; in the second case the lifeline is quicker.
+"""
+
+from __future__ import annotations
+
+import os
+
+from . import board as words
+from . import lifeline, nesting, wire
+from .board import Board
+from .calling import call_chunk
+from .functions import Functions, Unloaded
+from .link import Link
+from .outbox import Outbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from signal import SIGINT, signal
+    from typing import Any
+else:  # `signal` would load `enum`, and 1 to 3 ms with it
+    from _signal import SIGINT, signal
+
+
+def main(sock: int, life: int, memory: int, preamble: dict[str, Any]) -> None:
+    """Serve the parent until it has no more to do.
+
+    Args:
+        sock: Descriptor of our end of the socket.
+        life: Descriptor of the lifeline's read end.
+        memory: Descriptor of the memory file that holds the board.
+        preamble: `path`, `depth` and `cpus`.
+    """
+    for fd in (sock, life, memory):
+        os.set_inheritable(fd, False)  # the user's subprocesses have no use for them
+    lifeline.hold(life)
+    os.register_at_fork(after_in_child=lambda: os.close(life))
+    # A handler, not SIG_IGN, which subprocesses of the user would inherit.
+    signal(SIGINT, lambda _signum, _frame: None)
+    nesting.depth, nesting.cpus = preamble["depth"], preamble["cpus"]
+    board = Board(memory)
+    os.close(memory)
+    link = Link(sock)
+    try:
+        link.send(wire.frame(wire.READY))
+        _Worker(board, link, Functions(preamble["path"])).serve()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the parent has gone: there is nobody to tell
+
+
+class _Worker:
+    def __init__(self, board: Board, link: Link, functions: Functions) -> None:
+        self._board = board
+        self._link = link
+        self._outbox = Outbox(board, link)
+        self._functions = functions
+
+    def serve(self) -> None:
+        self._board.words[words.PHASE] = words.IDLE
+        while frames := self._link.receive():
+            while frames:  # none is kept: arguments must not outlive their calls
+                self._take(*frames.pop(0))
+
+    def _take(self, kind: int, body: wire.Buffer) -> None:
+        if kind == wire.CHUNK:
+            self._call(body)
+        elif kind == wire.JOB:
+            self._functions.accept(wire.unpack_job(body))
+        elif kind == wire.END_JOB:
+            self._functions.drop(wire.unpack_end_job(body))
+
+    def _call(self, body: wire.Buffer) -> None:
+        turn, job_id, flags, first, payloads = wire.unpack_chunk(body)
+        shared = self._board.words
+        shared[words.TURN] = turn
+        shared[words.PHASE] = words.LOADING
+        try:
+            fn = self._functions.load(job_id)
+        except Unloaded as why:
+            self._link.send(wire.pack_unloaded(turn, why.module, why.error))
+        else:
+            call_chunk(
+                self._board,
+                self._outbox,
+                fn,
+                first,
+                payloads,
+                stop_on_error=bool(flags & wire.STOP_ON_ERROR),
+                observe=bool(flags & wire.OBSERVE),
+            )
+        shared[words.PHASE] = words.IDLE

@@ -1,0 +1,84 @@
+"""Pickling what travels: plainly where that does, by value where it must.
+
+Plain pickles name classes and functions. The other process can import those, but for
+what lives in `__main__`, which is not imported again, and what has no name at all.
+cloudpickle sends such things themselves; it is loaded when the first one turns up.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Final
+
+try:  # the C half alone: `pickle` would load `re` and 4 ms with it
+    from _pickle import dumps as plain_dumps
+    from _pickle import loads
+except ImportError:
+    from pickle import dumps as plain_dumps
+    from pickle import loads
+
+__all__ = [
+    "PROTOCOL",
+    "dumps",
+    "dumps_by_value",
+    "loads",
+    "missing_module",
+    "plain_dumps",
+]
+
+PROTOCOL: Final = 5
+
+
+def dumps(thing: Any) -> bytes:  # noqa: ANN401 - whatever travels
+    """Return the pickle of `thing`, plain if the other process can load it so.
+
+    Raises:
+        Exception: Whatever pickling raises, if neither way works.
+    """
+    try:
+        data: bytes = plain_dumps(thing, PROTOCOL)
+    except Exception:  # noqa: BLE001 - user code: `__reduce__` may raise anything
+        return dumps_by_value(thing)
+    if b"__main__" in data:
+        return dumps_by_value(thing)
+    return data
+
+
+def dumps_by_value(thing: Any, modules: Iterable[str] = ()) -> bytes:  # noqa: ANN401
+    """Return the pickle of `thing`, with what `modules` define in it as `__main__`'s.
+
+    Raises:
+        Exception: Whatever pickling raises.
+    """
+    from . import cloud
+
+    return cloud.dumps(thing, modules, PROTOCOL)
+
+
+def missing_module(data: bytes | memoryview) -> str:
+    """Return the module for want of which `data` cannot be loaded, or an empty text.
+
+    For data that failed to load: it is loaded once more, slowly, with an eye on what
+    it looks up.
+    """
+    import io
+    import pickle
+
+    missing = ""
+
+    class Looking(pickle.Unpickler):
+        def find_class(self, module_name: str, global_name: str, /) -> Any:  # noqa: ANN401
+            nonlocal missing
+            try:
+                return super().find_class(module_name, global_name)
+            except Exception:
+                missing = module_name
+                raise
+
+    try:
+        Looking(io.BytesIO(data)).load()
+    except BaseException:  # noqa: BLE001 - its own first failure is what counts
+        return missing
+    return ""

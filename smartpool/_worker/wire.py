@@ -1,0 +1,237 @@
+"""What goes over the socket between a worker and its parent: pure, no I/O.
+
+A frame is a kind, a length and a body::
+
+    parent -> worker    JOB       a function, and the surroundings it is called in
+                        CHUNK     items of that job to call, one after the other
+                        END_JOB   the run is over: drop its function
+    worker -> parent    READY     started; sent once
+                        UNLOADED  the chunk's function could not be loaded here
+                        OUTCOMES  records of items; the last one says `finished`
+
+The first thing on the way to a worker is no frame but the preamble: a length of 8
+bytes and a `marshal`led mapping, which the bootstrap reads before it can import us.
+
+A *turn* counts the chunks that were sent to one worker, from 1. Answers name it, so
+that one about a chunk that the parent has given up is told from one about the next.
+Both ends are the same interpreter on the same host: native byte order, `marshal`.
+"""
+
+from __future__ import annotations
+
+import marshal
+from struct import Struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` would cost a worker 3 ms
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any, Final, TypeAlias
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+Finish: TypeAlias = tuple[int, float, float, bytes]
+"""What calling a chunk took: calls, seconds of wall time and of CPU, and a pickled
+profile, which is empty if it was not asked for."""
+
+JOB: Final = 1
+CHUNK: Final = 2
+END_JOB: Final = 3
+READY: Final = 4
+UNLOADED: Final = 5
+OUTCOMES: Final = 6
+
+VALUE: Final = 0  # tags of a record: its bytes are a pickled result,
+ERROR: Final = 1  # what the call raised,
+UNLOADABLE: Final = 2  # or: arguments name what cannot be imported here; not called
+
+HEADER: Final = Struct("=BQ")
+_CHUNK: Final = Struct("=QQBQ")
+_SIZE: Final = Struct("=Q")
+_OUTCOMES: Final = Struct("=QB")
+_FINISH: Final = Struct("=QddQ")
+RECORD: Final = Struct("=QBQ")
+
+OBSERVE: Final = 1  # flags of a chunk
+STOP_ON_ERROR: Final = 2
+
+SCRATCH_BYTES: Final = 1 << 16
+"""Frames below this are read many at once; larger ones into a buffer of their own.
+
+A guess: the usual size of one read from a socket of this family."""
+
+
+def frame(kind: int, *parts: Buffer) -> list[Buffer]:
+    """Return the pieces of one frame, in order; large ones are not copied."""
+    return [HEADER.pack(kind, sum(map(len, parts))), *parts]
+
+
+class FrameReader:
+    """Cuts a stream of bytes into frames, wherever the stream is torn.
+
+    Read into what `space` returns, then tell `filled` how much came. Bodies are
+    theirs who get them: they are not overwritten later.
+    """
+
+    def __init__(self) -> None:
+        """Begin at the start of a frame."""
+        self._scratch = bytearray(SCRATCH_BYTES)
+        self._used = 0
+        self._kind = 0
+        self._large: bytearray | None = None
+        self._large_used = 0
+
+    def space(self) -> memoryview:
+        """Return where the next bytes go: never empty."""
+        if self._large is not None:
+            return memoryview(self._large)[self._large_used :]
+        return memoryview(self._scratch)[self._used :]
+
+    def filled(self, count: int) -> list[tuple[int, Buffer]]:
+        """Return the frames, as kind and body, that `count` more bytes completed."""
+        if self._large is None:
+            self._used += count
+            return self._cut()
+        self._large_used += count
+        if self._large_used < len(self._large):
+            return []
+        body, self._large = self._large, None
+        return [(self._kind, body)]
+
+    def _cut(self) -> list[tuple[int, Buffer]]:
+        frames: list[tuple[int, Buffer]] = []
+        start = 0
+        while self._used - start >= HEADER.size:
+            kind, length = HEADER.unpack_from(self._scratch, start)
+            end = start + HEADER.size + length
+            if end > self._used:
+                if HEADER.size + length > SCRATCH_BYTES:
+                    self._begin_large(kind, length, start + HEADER.size)
+                    return frames
+                break
+            frames.append((kind, bytes(self._scratch[start + HEADER.size : end])))
+            start = end
+        self._scratch[: self._used - start] = self._scratch[start : self._used]
+        self._used -= start
+        return frames
+
+    def _begin_large(self, kind: int, length: int, start: int) -> None:
+        """Give a frame that exceeds the scratch a buffer, with what of it is here."""
+        self._kind, self._large = kind, bytearray(length)
+        self._large_used = self._used - start
+        self._large[: self._large_used] = self._scratch[start : self._used]
+        self._used = 0
+
+
+def pack_job(**fields: Any) -> list[Buffer]:  # noqa: ANN401 - what marshal takes
+    """Return a `JOB` frame. The function's bytes go as the last part, uncopied.
+
+    Its fields: `id`; `content` and `data`, the function's bytes (`None` if the worker
+    still has them); `fingerprint`, of a function that travels by reference;
+    `is_async`; `cwd` and `path`, the surroundings; `cpus`, for what is nested.
+    """
+    data = fields.pop("data")
+    head = marshal.dumps(fields | {"here": data is not None})
+    return frame(JOB, _SIZE.pack(len(head)), head, data or b"")
+
+
+def unpack_job(body: Buffer) -> dict[str, Any]:
+    """Return the fields that were given to `pack_job`."""
+    view = memoryview(body)
+    (size,) = _SIZE.unpack_from(view)
+    fields: dict[str, Any] = marshal.loads(view[_SIZE.size : _SIZE.size + size])
+    here = fields.pop("here")
+    fields["data"] = bytes(view[_SIZE.size + size :]) if here else None
+    return fields
+
+
+def pack_end_job(job_id: int) -> list[Buffer]:
+    """Return an `END_JOB` frame."""
+    return frame(END_JOB, _SIZE.pack(job_id))
+
+
+def unpack_end_job(body: Buffer) -> int:
+    """Return the id of the job that is over."""
+    job_id: int = _SIZE.unpack(body)[0]
+    return job_id
+
+
+def pack_chunk(
+    turn: int, job_id: int, flags: int, first: int, payloads: Iterable[Buffer]
+) -> list[Buffer]:
+    """Return a `CHUNK` frame; `first` is the position of its first item."""
+    parts: list[Buffer] = [_CHUNK.pack(turn, job_id, flags, first)]
+    for payload in payloads:
+        parts += (_SIZE.pack(len(payload)), payload)
+    return frame(CHUNK, *parts)
+
+
+def unpack_chunk(body: Buffer) -> tuple[int, int, int, int, list[memoryview]]:
+    """Return what was given to `pack_chunk`."""
+    view = memoryview(body)
+    turn, job_id, flags, first = _CHUNK.unpack_from(view)
+    at = _CHUNK.size
+    payloads: list[memoryview] = []
+    while at < len(view):
+        (size,) = _SIZE.unpack_from(view, at)
+        at += _SIZE.size
+        payloads.append(view[at : at + size])
+        at += size
+    return turn, job_id, flags, first, payloads
+
+
+def pack_unloaded(turn: int, module: str, error: bytes) -> list[Buffer]:
+    """Return an `UNLOADED` frame: the module that is missing, if any; what came."""
+    return frame(UNLOADED, marshal.dumps((turn, module, error)))
+
+
+def unpack_unloaded(body: Buffer) -> tuple[int, str, bytes]:
+    """Return what was given to `pack_unloaded`."""
+    turn, module, error = marshal.loads(body)
+    return turn, module, error
+
+
+def pack_outcomes(
+    turn: int, records: Sequence[Buffer], finish: Finish | None
+) -> list[Buffer]:
+    """Return an `OUTCOMES` frame of records that are packed already."""
+    head = _OUTCOMES.pack(turn, finish is not None)
+    if finish is None:
+        return frame(OUTCOMES, head, *records)
+    calls, wall_s, cpu_s, profile = finish
+    tail = _FINISH.pack(calls, wall_s, cpu_s, len(profile))
+    return frame(OUTCOMES, head, tail, profile, *records)
+
+
+def unpack_outcomes(body: Buffer) -> tuple[int, memoryview, Finish | None]:
+    """Return the turn, the records still packed, and what the chunk took if over."""
+    view = memoryview(body)
+    turn, finished = _OUTCOMES.unpack_from(view)
+    at = _OUTCOMES.size
+    if not finished:
+        return turn, view[at:], None
+    calls, wall_s, cpu_s, size = _FINISH.unpack_from(view, at)
+    at += _FINISH.size
+    return turn, view[at + size :], (calls, wall_s, cpu_s, bytes(view[at : at + size]))
+
+
+def unpack_records(view: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    """Yield the position of each item, the tag and the bytes of its outcome."""
+    at = 0
+    while at < len(view):
+        position, tag, size = RECORD.unpack_from(view, at)
+        at += RECORD.size
+        yield position, tag, view[at : at + size]
+        at += size
+
+
+def pack_unloadable(module: str, error: bytes) -> bytes:
+    """Return the bytes of an `UNLOADABLE` record."""
+    name = module.encode()
+    return _SIZE.pack(len(name)) + name + error
+
+
+def unpack_unloadable(data: memoryview) -> tuple[str, memoryview]:
+    """Return what was given to `pack_unloadable`."""
+    (size,) = _SIZE.unpack_from(data)
+    end = _SIZE.size + size
+    return str(data[_SIZE.size : end], "utf-8"), data[end:]
