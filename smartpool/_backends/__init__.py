@@ -1,0 +1,1 @@
+"""The places where items are called, behind one contract (`base`)."""

@@ -1,0 +1,1 @@
+"""The parts of the process backend: starting, talking, pickling, ending."""

@@ -1,0 +1,137 @@
+"""The parent's end of a worker's socket: it never blocks."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import Final
+
+from ..._worker import wire
+from ..base import Host, Watch
+
+_JOIN_BYTES: Final = 1 << 16
+"""Up to here pieces are joined: one copy is cheaper than many pieces. A guess."""
+
+_PIECES: Final = 256
+"""Pieces given to one call of `sendmsg`, which takes 1024 at most on Linux."""
+
+_READS: Final = 16
+"""Reads in a row before others get their turn. A guess: about 1 MB."""
+
+
+class Channel:
+    """Sends and receives frames, on the engine's thread alone.
+
+    What the socket does not take at once is kept and goes out as it can be written;
+    what comes is always read. So two ends that both send much cannot block each other.
+
+    Attributes:
+        sent_bytes: All that was given to `send`.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        sock: socket.socket,
+        on_frame: Callable[[int, wire.Buffer], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        """Take over `sock`. `on_end` is called once, when no more can come."""
+        sock.setblocking(False)
+        self._host = host
+        self._sock = sock
+        self._on_frame = on_frame
+        self._on_end = on_end
+        self._reader = wire.FrameReader()
+        self._waiting: deque[memoryview] = deque()
+        self._readable: Watch | None = None
+        self._writable: Watch | None = None
+        self._closed = False
+        self._ended = False
+        self.sent_bytes = 0
+
+    def listen(self) -> None:
+        """Begin to take in what comes."""
+        self._readable = self._host.watch(self._sock.fileno(), self._read)
+
+    def send(self, pieces: list[wire.Buffer]) -> None:
+        """Send a frame, now or soon. Nothing is said if nobody is there any more."""
+        size = sum(map(len, pieces))
+        self.sent_bytes += size
+        if size <= _JOIN_BYTES:
+            pieces = [b"".join(pieces)]
+        self._waiting.extend(memoryview(piece) for piece in pieces if len(piece))
+        if self._writable is None:
+            self._write()
+
+    def drain(self) -> None:
+        """Take in all that has come; for the end of a worker."""
+        while not (self._closed or self._ended) and self._receive():
+            pass
+
+    def close(self) -> None:
+        """Close the socket and forget what was not sent."""
+        self._stop_watching()
+        self._closed = True
+        self._waiting.clear()
+        self._sock.close()
+
+    def abandon(self) -> None:
+        """Close the descriptor only: this is a child, and the engine is not here."""
+        self._closed = True
+        self._sock.close()
+
+    def _write(self) -> None:
+        try:
+            while self._waiting:
+                pieces = islice(self._waiting, _PIECES)
+                self._written(self._sock.sendmsg(pieces))
+        except BlockingIOError:
+            if self._writable is None:
+                self._writable = self._host.watch_writable(
+                    self._sock.fileno(), self._write
+                )
+            return
+        except OSError:  # the worker has gone: its end is noticed where it is read
+            self._waiting.clear()
+        if self._writable is not None:
+            self._writable.cancel()
+            self._writable = None
+
+    def _written(self, count: int) -> None:
+        while self._waiting and count >= len(self._waiting[0]):
+            count -= len(self._waiting.popleft())
+        if count:
+            self._waiting[0] = self._waiting[0][count:]
+
+    def _read(self) -> None:
+        for _ in range(_READS):
+            if self._closed or not self._receive():
+                return
+
+    def _receive(self) -> bool:
+        """Read once; return whether there may be more."""
+        try:
+            count = self._sock.recv_into(self._reader.space())
+        except BlockingIOError:
+            return False
+        except OSError:  # reset: it had not read all that we sent
+            count = 0
+        if count == 0:
+            self._ended = True
+            self._stop_watching()
+            self._on_end()
+            return False
+        for kind, body in self._reader.filled(count):
+            if self._closed:
+                return False
+            self._on_frame(kind, body)
+        return True
+
+    def _stop_watching(self) -> None:
+        for watch in (self._readable, self._writable):
+            if watch is not None:
+                watch.cancel()
+        self._readable = self._writable = None

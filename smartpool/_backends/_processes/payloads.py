@@ -1,0 +1,168 @@
+"""What is sent to workers, and what comes back: functions, arguments, outcomes.
+
+`prepare`, `encode_args` and what they call run code of the user. They belong on the
+caller's thread, or on one made for it; never on the engine's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final
+
+from ..._errors import NotPicklableError
+from ..._outcome import Error, Value
+from ..._worker import wire
+from ..._worker.fingerprint import content_name, fingerprint, plain
+from ..._worker.pickling import PROTOCOL, dumps, dumps_by_value, loads, plain_dumps
+from ..._worker.raised import load_error
+from ..._worker.shelf import LARGEST_BYTES
+from ..base import Item, Job
+from .start import strings
+
+COPIED_BYTES: Final = 1 << 16
+"""A result below this is copied out of the frame it came in; a larger one keeps the
+frame, which is then hardly more than the result itself. A guess."""
+
+
+@dataclass(slots=True, eq=False)
+class Function:
+    """The function of a job in the form in which it travels, as a snapshot.
+
+    Attributes:
+        data: Its pickle.
+        content: A name for `data`; the same for the same bytes.
+        by_name: Whether `data` names the code, so that a worker has to import it.
+        fingerprint: Of that code, if it is Python's; else empty.
+        by_value: Modules that go along by value, since workers cannot import them.
+        deaths: Workers that died in a row before they called an item with it.
+        cwd: The directory to call it in; empty if that is not known.
+        path: The `sys.path` to call it with.
+    """
+
+    data: bytes
+    content: bytes
+    by_name: bool
+    fingerprint: bytes
+    by_value: frozenset[str] = frozenset()
+    deaths: int = 0
+    cwd: str = ""
+    path: list[str] = field(default_factory=list)
+
+
+def prepare(job: Job) -> Function:
+    """Return the function of `job`, by reference where a worker can import it.
+
+    Raises:
+        NotPicklableError: If neither that nor its value can be pickled.
+    """
+    data, by_name = _pickle(job.fn)
+    return Function(
+        data,
+        _name(data, job),
+        by_name,
+        fingerprint(job.fn) if by_name else b"",
+        cwd=_cwd(),
+        path=strings(sys.path),
+    )
+
+
+def prepare_by_value(job: Job, function: Function, module: str) -> Function:
+    """Return `function` with its own module and `module` in it, by value.
+
+    Raises:
+        NotPicklableError: If it cannot be pickled so.
+    """
+    own = getattr(plain(job.fn), "__module__", None)
+    modules = function.by_value | {name for name in (own, module) if name}
+    try:
+        data = dumps_by_value(job.fn, modules)
+    except Exception as exc:
+        raise _function_error(job.fn, exc) from exc
+    return replace(
+        function,
+        data=data,
+        content=_name(data, job),
+        by_name=False,
+        fingerprint=b"",
+        by_value=modules,
+    )
+
+
+def encode_args(item: Item, by_value: frozenset[str] = frozenset()) -> bytes:
+    """Return the pickle of an item's arguments.
+
+    Raises:
+        NotPicklableError: If they cannot be pickled.
+    """
+    try:
+        if by_value:
+            return dumps_by_value(item.args, by_value)
+        return dumps(item.args)
+    except Exception as exc:
+        raise NotPicklableError(
+            f"item {item.index} cannot be pickled and so cannot be sent to a worker "
+            f"process: {exc!r}. Pass plain data that the function can make it from, "
+            'or pass backend="threads".'
+        ) from exc
+
+
+class Encoded:
+    """The outcome of a call in a worker, still pickled."""
+
+    __slots__ = ("_data", "failed")
+
+    def __init__(self, tag: int, data: memoryview) -> None:
+        """Keep what the record says."""
+        self.failed = tag != wire.VALUE
+        self._data = data if len(data) >= COPIED_BYTES else bytes(data)
+
+    def load(self) -> Value | Error:
+        """Return it as objects. May run code of the user's classes; never raises."""
+        try:
+            if self.failed:
+                return Error(load_error(self._data))
+            return Value(loads(self._data))
+        except BaseException as exc:  # noqa: BLE001 - user code; it is the outcome
+            return Error(exc)
+
+
+def _pickle(fn: Callable[..., Any]) -> tuple[bytes, bool]:
+    """Return the pickle of a function, and whether its code is only named in it."""
+    try:
+        data: bytes = plain_dumps(fn, PROTOCOL)
+    except Exception:  # noqa: BLE001 - no name, or no such name: then by value
+        data = b"__main__"
+    if b"__main__" not in data:
+        return data, True
+    try:
+        return dumps_by_value(fn), False
+    except Exception as exc:
+        raise _function_error(fn, exc) from exc
+
+
+def _function_error(fn: Callable[..., Any], exc: Exception) -> NotPicklableError:
+    name = getattr(fn, "__qualname__", None) or repr(fn)
+    what = "what is bound to it" if isinstance(fn, partial) else "what it refers to"
+    return NotPicklableError(
+        f"{name} cannot be pickled and so cannot be sent to worker processes: {exc!r}. "
+        f"The reason lies in {what}: make such objects inside of the function, or pass "
+        'backend="threads".'
+    )
+
+
+def _name(data: bytes, job: Job) -> bytes:
+    """Return a name for `data`. What no worker keeps is named after its job."""
+    if len(data) < LARGEST_BYTES:
+        return content_name(data)
+    return b"%16d" % job.id
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return ""

@@ -1,0 +1,173 @@
+"""Which chunk goes to which worker, and how many workers there are."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from ... import _fork
+from ..base import Host, Job
+from .worker import Listener, Placed, Worker
+
+STARTS_AT_MOST: Final = 3
+"""Failed starts in a row, while no worker is left, after which an item is given up."""
+
+START_AGAIN_S: Final = 0.1
+"""How long to wait after one. A guess: descriptors and memory come back in bursts."""
+
+CLOSE_S: Final = 1.0
+"""How long `close` waits for killed processes to end; they take a few ms."""
+
+
+class Placing:
+    """The queue, and the workers that take from it.
+
+    The worker that rested last works first: its caches are warm, and those that are
+    not needed rest long enough for that to show.
+
+    Args:
+        host: The engine.
+        listener: Who is told what workers say.
+        cpus: CPUs that each worker may use.
+        give_up: Called with a chunk for which no worker could be started, and why.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        listener: Listener,
+        cpus: int,
+        give_up: Callable[[Placed, OSError], None],
+    ) -> None:
+        self._host = host
+        self._listener = listener
+        self._cpus = cpus
+        self._give_up = give_up
+        self._idle: list[Worker] = []
+        self._queue: deque[Placed] = deque()
+        self._failed_starts = 0
+        self._sent_by_dead = 0
+        self._closed = False
+        self.workers: list[Worker] = []
+
+    @property
+    def ready(self) -> int:
+        """How many workers have nothing to do."""
+        return len(self._idle)
+
+    @property
+    def sent_bytes(self) -> int:
+        """How many bytes all workers together have been sent."""
+        return self._sent_by_dead + sum(worker.sent_bytes for worker in self.workers)
+
+    def put(self, placed: Placed, *, first: bool = False) -> None:
+        """Queue a chunk; one that comes back goes `first`."""
+        if first:
+            self._queue.appendleft(placed)
+        else:
+            self._queue.append(placed)
+
+    def first(self) -> Placed | None:
+        """Take the chunk that has waited longest."""
+        return self._queue.popleft() if self._queue else None
+
+    def dispatch(self) -> None:
+        """Bring what is queued to workers, and start as many as it takes."""
+        while self._queue and self._idle:
+            placed = self._queue.popleft()
+            self._choose(placed.chunk.job).send(placed)
+        starting = sum(not worker.ready for worker in self.workers)
+        while len(self._queue) > starting and not self._closed:
+            if not self._start():
+                return
+            starting += 1
+
+    def up(self, worker: Worker) -> None:
+        """Count on a worker that has started."""
+        self._failed_starts = 0
+        worker.ready = True
+        self.rest(worker)
+
+    def rest(self, worker: Worker) -> None:
+        """Let a worker wait for work."""
+        if not worker.doomed:
+            self._idle.append(worker)
+
+    def remove(self, worker: Worker) -> None:
+        """Strike a dead worker off."""
+        self._sent_by_dead += worker.sent_bytes
+        self.workers.remove(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+
+    def calling(self, job: Job) -> list[tuple[Worker, Placed]]:
+        """Return the workers that are at a chunk of `job`."""
+        return [
+            (worker, worker.placed)
+            for worker in self.workers
+            if worker.placed is not None and worker.placed.chunk.job is job
+        ]
+
+    def take(self, job: Job) -> list[Placed]:
+        """Take what is queued for `job`."""
+        taken = [placed for placed in self._queue if placed.chunk.job is job]
+        for placed in taken:
+            self._queue.remove(placed)
+        return taken
+
+    def close(self) -> list[Placed]:
+        """End all workers, and return what they were at and what was queued."""
+        self._closed = True
+        workers, self.workers, self._idle = self.workers, [], []
+        self._sent_by_dead += sum(worker.sent_bytes for worker in workers)
+        for worker in workers:
+            worker.kill()
+        deadline = time.monotonic() + CLOSE_S
+        for worker in workers:
+            worker.reap(deadline)
+            worker.close()
+        left = [worker.placed for worker in workers if worker.placed is not None]
+        left += self._queue
+        self._queue.clear()
+        return left
+
+    def abandon(self) -> None:
+        """Let go of the workers in a child of ours: they belong to the parent."""
+        self._closed = True
+        workers, self.workers, self._idle = self.workers, [], []
+        self._queue.clear()
+        for worker in workers:
+            worker.abandon()
+
+    def _choose(self, job: Job) -> Worker:
+        """Take the worker that rested last, rather one that has the function."""
+        idle = self._idle
+        for i in reversed(range(len(idle))):
+            if idle[i].has(job):
+                return idle.pop(i)
+        return idle.pop()
+
+    def _start(self) -> bool:
+        """Start a worker, and return whether that went well."""
+        try:
+            with _fork.guard:  # a fork meanwhile would not find its descriptors
+                worker = Worker(self._host, self._listener, self._cpus)
+                self.workers.append(worker)
+        except OSError as exc:
+            self._on_no_start(exc)
+            return False
+        worker.greet()
+        return True
+
+    def _on_no_start(self, exc: OSError) -> None:
+        """Go on with the workers there are; without any, try again, and give up."""
+        if self.workers:
+            return
+        self._failed_starts += 1
+        if self._failed_starts <= STARTS_AT_MOST:
+            self._host.call_later(START_AGAIN_S, self.dispatch)
+            return
+        self._give_up(self._queue.popleft(), exc)
+        self._host.post(self.dispatch)

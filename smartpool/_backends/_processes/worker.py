@@ -1,0 +1,268 @@
+"""One worker process, as the parent sees it: what it was sent, what it is at."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+from ..._worker import board as words
+from ..._worker import wire
+from ..._worker.shelf import LARGEST_BYTES, Shelf
+from ..base import Chunk, Host, Job, Watch
+from . import ending
+from .channel import Channel
+from .payloads import Function
+from .start import start
+
+_LOOK_AGAIN_S = 0.005
+"""How often to look whether a worker has ended where no pidfd tells. A guess."""
+
+
+class Placed:
+    """A chunk on its way through the backend, until it is finished.
+
+    Attributes:
+        done: Items whose outcome has been reported, from the first on.
+        wall_s: Seconds of calling so far.
+        cpu_s: Seconds of CPU of that.
+        cancelled: No further item of it is to be called.
+        missing: Modules that workers could not import for its arguments.
+        unloadable: Of an item that could not be loaded and has not been dealt with:
+            the missing module, and the error as it travels.
+    """
+
+    __slots__ = (
+        "cancelled",
+        "chunk",
+        "cpu_s",
+        "done",
+        "missing",
+        "unloadable",
+        "wall_s",
+    )
+
+    def __init__(self, chunk: Chunk) -> None:
+        """Begin with no item called."""
+        self.chunk = chunk
+        self.done = 0
+        self.wall_s = 0.0
+        self.cpu_s = 0.0
+        self.cancelled = False
+        self.missing: frozenset[str] = frozenset()
+        self.unloadable: tuple[str, memoryview] | None = None
+
+    @property
+    def function(self) -> Function:
+        """The function of its job, as it travels now."""
+        function: Function = self.chunk.job.function
+        return function
+
+
+class Listener(Protocol):
+    """Who is told what a worker says. Always on the engine's thread."""
+
+    def on_frame(self, worker: Worker, kind: int, body: wire.Buffer) -> None:
+        """A frame came."""
+
+    def on_death(self, worker: Worker) -> None:
+        """The process has ended and been reaped; all that it sent has been told."""
+
+
+class Worker:
+    """A process and the channel to it; alive until its listener is told otherwise.
+
+    Attributes:
+        placed: What it is calling; `None` while it is idle or starting.
+        turn: Which chunk that is, counted from 1.
+        begun: Items of that chunk that were reported before it got it.
+        ready: Whether it has said that it is up.
+        doomed: It has ended, or is about to: nothing more can be asked of it.
+    """
+
+    def __init__(self, host: Host, listener: Listener, cpus: int) -> None:
+        """Start the process.
+
+        Raises:
+            OSError: If it cannot be started.
+        """
+        started = start(cpus)
+        self._host = host
+        self._listener = listener
+        self._process = started.process
+        self._lifeline = started.lifeline
+        self._pidfd = started.pidfd
+        self._board = started.board
+        self._channel = Channel(host, started.sock, self._on_frame, self._on_end)
+        self._exit_watch: Watch | None = None
+        self._jobs: dict[int, bytes] = {}
+        self._shelf = Shelf()
+        self.doomed = False
+        self.placed: Placed | None = None
+        self.turn = 0
+        self.begun = 0
+        self.ready = False
+        self._sent_at = 0.0
+        self._preamble = started.preamble
+
+    def greet(self) -> None:
+        """Send it what it needs to begin, and listen to it from now on."""
+        if self._pidfd >= 0:
+            self._exit_watch = self._host.watch(self._pidfd, self._look)
+        self._channel.listen()
+        self._channel.send([self._preamble])
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def sent_bytes(self) -> int:
+        """All that it was sent."""
+        return self._channel.sent_bytes
+
+    def content(self, job: Job) -> bytes:
+        """Return the name of the function that it was sent for `job`."""
+        return self._jobs.get(job.id, b"")
+
+    def has(self, job: Job) -> bool:
+        """Return whether it has the function of `job` as that travels now."""
+        function: Function = job.function
+        return self.content(job) == function.content
+
+    def send(self, placed: Placed) -> None:
+        """Have it call the rest of a chunk, and send the function first if need be."""
+        chunk = placed.chunk
+        if not self.has(chunk.job):
+            self._send_job(chunk.job)
+        self.placed = placed
+        self.turn += 1
+        self.begun = placed.done
+        self._sent_at = time.monotonic()
+        flags = wire.OBSERVE * chunk.observe
+        flags |= wire.STOP_ON_ERROR * chunk.job.stop_on_error
+        payloads = [item.payload or b"" for item in chunk.items[placed.done :]]
+        self._channel.send(
+            wire.pack_chunk(self.turn, chunk.job.id, flags, placed.done, payloads)
+        )
+
+    def release(self) -> Placed | None:
+        """Take back what it was calling: it is over, or the worker is."""
+        placed, self.placed = self.placed, None
+        return placed
+
+    def stop(self) -> None:
+        """Have it call no further item of what it is at."""
+        self._board.words[words.STOP] = self.turn
+
+    def forget(self, job: Job) -> None:
+        """Have it drop the function of a job, if it has that."""
+        if self._jobs.pop(job.id, None) is not None:
+            self._channel.send(wire.pack_end_job(job.id))
+
+    def kill(self) -> None:
+        """Kill it and what it started. Its listener is told when it has ended."""
+        if not self.doomed:
+            self.doomed = True
+            ending.kill_group(self.pid, self._pidfd)
+        if self._pidfd < 0:
+            self._host.call_later(_LOOK_AGAIN_S, self._look)
+
+    def unsent(self) -> Iterator[tuple[int, int, memoryview]]:
+        """Yield records of the present chunk that a dead worker had not sent yet."""
+        if self._board.words[words.TURN] == self.turn:
+            yield from wire.unpack_records(memoryview(bytes(self._board.unsent())))
+
+    def calling(self) -> int | None:
+        """Return the position of the item that it was calling when it died."""
+        shared = self._board.words
+        if shared[words.TURN] != self.turn or shared[words.POSITION] == 0:
+            return None
+        return int(shared[words.POSITION]) - 1
+
+    def exit_code(self) -> int | None:
+        """Return how a dead worker ended, as `subprocess` has it; `None`: unknown."""
+        return ending.exit_code(self._process)
+
+    def busy_s(self) -> float:
+        """Return how long ago it was sent what it is calling."""
+        return time.monotonic() - self._sent_at
+
+    def reap(self, deadline: float) -> None:
+        """Wait, until `time.monotonic()` is `deadline`, for the end of a killed one."""
+        ending.reap_until(self._process, self._pidfd, deadline)
+
+    def close(self) -> None:
+        """Give back all that it holds here; the process has ended, or is to.
+
+        The lifeline goes as well, so that it ends even if it could not be killed.
+        """
+        if self._exit_watch is not None:
+            self._exit_watch.cancel()
+        self._channel.close()
+        self._board.close()
+        self._close_descriptors()
+
+    def abandon(self) -> None:
+        """Let go of it in a child of ours, to which it does not belong.
+
+        The fork may have come in the middle of anything, `close` included.
+        """
+        self._channel.abandon()
+        self._board.close()
+        with contextlib.suppress(OSError):
+            self._close_descriptors()
+        self._process.returncode = ending.UNKNOWN  # it is not for the child to reap
+
+    def _close_descriptors(self) -> None:
+        lifeline, self._lifeline = self._lifeline, -1
+        pidfd, self._pidfd = self._pidfd, -1
+        if pidfd >= 0:
+            os.close(pidfd)
+        os.close(lifeline)
+
+    def _send_job(self, job: Job) -> None:
+        function: Function = job.function
+        content, data = function.content, function.data
+        known = content in self._shelf
+        if len(data) < LARGEST_BYTES:
+            self._shelf.take(content, b"")
+        self._jobs[job.id] = content
+        self._channel.send(
+            wire.pack_job(
+                id=job.id,
+                content=content,
+                data=None if known else data,
+                fingerprint=function.fingerprint,
+                is_async=job.is_async,
+                cwd=function.cwd,
+                path=function.path,
+                cpus=job.cpus,
+            )
+        )
+
+    def _on_frame(self, kind: int, body: wire.Buffer) -> None:
+        self._listener.on_frame(self, kind, body)
+
+    def _on_end(self) -> None:
+        """Deal with the end of the channel: nothing useful can come of it now."""
+        self.kill()
+
+    def _look(self) -> None:
+        """Tell of the end if it has come. Called when the pidfd says so, or again.
+
+        The order matters: what it sent is taken in first; then its group is killed,
+        while its pid cannot be anybody else's yet; then it is reaped.
+        """
+        if self._lifeline < 0:  # closed meanwhile
+            return
+        self.doomed = True
+        self._channel.drain()
+        ending.kill_group(self.pid, self._pidfd)
+        if ending.reap(self._process):
+            self._listener.on_death(self)
+        else:
+            self._host.call_later(_LOOK_AGAIN_S, self._look)

@@ -1,0 +1,178 @@
+"""The contract between the engine and a place where items are called.
+
+All of it is owed by every backend; `tests/test_backend_contract.py` holds them to it.
+
+Words: a *job* is what a backend has to know of a run, a *chunk* is some of its items
+that travel together. The items of a chunk are called one after the other, in order:
+so what is known of a chunk is a count, and the items after it have not been called.
+
+Threads: `prepare` and `encode` run user code (pickling) and are called on the
+caller's thread, never on the engine's. All else is called by the engine, one call at
+a time (never two at once), must not block and must not run user code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, ClassVar, Protocol
+
+from .._decide.facts import BackendName, Profile
+from .._outcome import Outcome
+
+_job_ids = count(1)
+_chunk_ids = count(1)
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One element of the input.
+
+    Attributes:
+        index: Its place in the input, from 0.
+        args: What `fn` is called with; one element an iterable.
+        payload: The same in the form in which it travels; `None` until encoded.
+    """
+
+    index: int
+    args: tuple[Any, ...]
+    payload: bytes | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """What a backend has to know of a run.
+
+    Attributes:
+        fn: What is to be called.
+        is_async: Whether its calls must be awaited.
+        stop_on_error: Whether a chunk ends at its first error.
+        context: Context variables in which threads and the event loop call `fn`,
+            each call in a copy of its own.
+        cpus: CPUs that a call may use at most, for what is nested in it.
+        id: Unique in this program.
+        function: `fn` as the backend's `prepare` has it; theirs alone to read.
+    """
+
+    fn: Callable[..., Any]
+    is_async: bool = False
+    stop_on_error: bool = True
+    context: Context | None = None
+    cpus: int = 1
+    id: int = field(default_factory=_job_ids.__next__)
+    function: Any = None
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """Items of one job that are called one after the other, in one place.
+
+    Attributes:
+        observe: Whether to measure closely and return a profile with `Usage`.
+        id: Unique in this program, and growing.
+    """
+
+    job: Job
+    items: list[Item]
+    observe: bool = False
+    id: int = field(default_factory=_chunk_ids.__next__)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What calling a chunk took.
+
+    Attributes:
+        calls: Items that were called.
+        wall_s: Seconds from the first call to the end of the last.
+        cpu_s: Seconds of CPU used meanwhile by the thread that called them.
+        profile: Only where the chunk asked to be observed.
+        let_go: The call could not be stopped and goes on, on its own (threads).
+    """
+
+    calls: int
+    wall_s: float
+    cpu_s: float
+    profile: Profile | None = None
+    let_go: bool = False
+
+
+class Watch(Protocol):
+    """Something asked of the engine that can be taken back."""
+
+    def cancel(self) -> None:
+        """Take it back; nothing if it is over."""
+
+
+class Host(Protocol):
+    """What the engine does for a backend. Every method may be called on any thread."""
+
+    def report(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
+        """Tell what became of the next items of `chunk`, in their order."""
+
+    def finish(self, chunk: Chunk, usage: Usage) -> None:
+        """Tell that `chunk` is over: exactly once for each chunk placed.
+
+        Items that were not reported have not been called: they are called elsewhere.
+        """
+
+    def post(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called by the engine soon, when it calls nothing else."""
+
+    def watch(self, fd: int, callback: Callable[[], None]) -> Watch:
+        """Have `callback` called by the engine whenever `fd` can be read."""
+        ...
+
+    def watch_writable(self, fd: int, callback: Callable[[], None]) -> Watch:
+        """Have `callback` called by the engine while `fd` can be written."""
+        ...
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Watch:
+        """Have `callback` called by the engine after `delay_s` seconds."""
+        ...
+
+
+class Backend(Protocol):
+    """A place where items are called."""
+
+    name: ClassVar[BackendName]
+    travels: ClassVar[bool]
+    """Whether items leave this process, and so have to be encoded first."""
+
+    def prepare(self, job: Job) -> None:
+        """Make `job` ready to be called here.
+
+        Raises:
+            NotPicklableError: If its function cannot travel.
+        """
+
+    def encode(self, item: Item) -> None:
+        """Fill in `item.payload`.
+
+        Raises:
+            NotPicklableError: If the arguments cannot travel.
+        """
+
+    def place(self, chunk: Chunk) -> None:
+        """Call the items of `chunk`, now or as soon as there is a worker."""
+
+    def ready(self) -> int:
+        """Return how many workers could call an item at once, without a start."""
+        ...
+
+    def cancel(self, job: Job) -> None:
+        """Begin no further call of `job`; its chunks finish after what runs."""
+
+    def kill(self, job: Job) -> None:
+        """End the calls of `job` that go on; let go of what cannot be ended.
+
+        All its chunks are finished before long, whatever their items do.
+        """
+
+    def forget(self, job: Job) -> None:
+        """Drop what is kept for `job`: its run is over."""
+
+    def close(self) -> None:
+        """End all workers and calls, and give back what they held. Blocks briefly."""

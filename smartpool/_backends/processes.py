@@ -1,0 +1,273 @@
+"""Items are called in worker processes.
+
+::
+
+    caller's thread   prepare, encode ............ pickle functions and arguments
+                                                        |
+    engine's thread   place -> queue -> Worker.send -> Channel ==socket==> Link
+                                                                            |
+      host.report, host.finish <- Placed <- Channel <==socket== Outbox <- call_chunk
+                                    ^                             |
+                                    +--- read after a death --- Board (shared memory)
+
+A chunk goes to one worker and stays there, with three exceptions: the worker dies
+before it has called an item of it; it cannot load the function; it cannot load an
+item's arguments. Then the chunk comes back to the queue, in the latter two once its
+pickle has been made anew, by value, on a thread of its own. All three are bounded, so
+every chunk is finished in the end. What nobody tells us about a worker (that it died,
+how) is learned from its pidfd or from the end of its socket.
+
+Guarantees after a death: outcomes that the worker had finished are reported; the item
+that it was calling, one at most, fails with `WorkerCrashError`; those after it have
+not been called, and the chunk is finished without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from .. import _fork
+from .._decide.facts import BackendName, Profile
+from .._errors import SmartPoolError
+from .._outcome import Error, Outcome
+from .._worker import wire
+from .._worker.pickling import loads
+from ._processes import payloads
+from ._processes.by_value import ByValue
+from ._processes.payloads import Encoded
+from ._processes.placing import Placing
+from ._processes.worker import Placed, Worker
+from .base import Chunk, Host, Item, Job, Usage
+
+DEATHS_AT_MOST: Final = 3
+"""Deaths in a row before any call after which an item is given up. A guess: one may
+be bad luck, such as a machine out of memory for a moment."""
+
+
+class Processes:
+    """Worker processes that stay warm from one run to the next.
+
+    Args:
+        host: The engine.
+        cpus: CPUs that each worker may use; thread pools of numerical libraries in
+            it are capped to that.
+    """
+
+    name: ClassVar[BackendName] = "processes"
+    travels: ClassVar[bool] = True
+
+    def __init__(self, host: Host, *, cpus: int) -> None:
+        """Begin without workers."""
+        self._host = host
+        self._placing = Placing(host, self, cpus, self._on_no_start)
+        self._by_value = ByValue(host, self._give_back)
+        _fork.register(self)
+
+    def worker_pids(self) -> list[int]:
+        """Return the process ids of all workers, those that are starting included."""
+        return [worker.pid for worker in self._placing.workers]
+
+    def bytes_sent(self) -> int:
+        """Return how many bytes all workers together have been sent."""
+        return self._placing.sent_bytes
+
+    # On the caller's thread.
+
+    def prepare(self, job: Job) -> None:
+        """Pickle the function of `job`, with what is bound to it as it is now.
+
+        Raises:
+            NotPicklableError: If it cannot be pickled.
+        """
+        job.function = payloads.prepare(job)
+
+    def encode(self, item: Item) -> None:
+        """Pickle the arguments of `item`.
+
+        Raises:
+            NotPicklableError: If they cannot be pickled.
+        """
+        item.payload = payloads.encode_args(item)
+
+    # By the engine.
+
+    def place(self, chunk: Chunk) -> None:
+        """Have the items of `chunk` called as soon as there is a worker."""
+        self._placing.put(Placed(chunk))
+        self._placing.dispatch()
+
+    def ready(self) -> int:
+        """Return how many workers have nothing to do."""
+        return self._placing.ready
+
+    def cancel(self, job: Job) -> None:
+        """Begin no further call of `job`."""
+        for worker, placed in self._placing.calling(job):
+            placed.cancelled = True
+            worker.stop()
+        for placed in self._placing.take(job) + self._by_value.take(job):
+            self._finish(placed)
+
+    def kill(self, job: Job) -> None:
+        """End the calls of `job` with their processes, and begin no further one."""
+        for worker, _ in self._placing.calling(job):
+            worker.kill()
+        self.cancel(job)
+
+    def forget(self, job: Job) -> None:
+        """Have workers drop the function of `job`."""
+        for worker in self._placing.workers:
+            worker.forget(job)
+
+    def close(self) -> None:
+        """Kill all workers and give back what they held. Finishes what is placed."""
+        for placed in self._placing.close() + self._by_value.take():
+            self._finish(placed)
+
+    def after_fork_in_child(self) -> None:
+        """Let go of the workers in a child: they belong to the parent."""
+        self._placing.abandon()
+
+    # What workers say, passed on by their channels.
+
+    def on_frame(self, worker: Worker, kind: int, body: wire.Buffer) -> None:
+        """Take in what a worker says."""
+        if kind == wire.READY:
+            self._placing.up(worker)
+        elif kind == wire.OUTCOMES:
+            self._on_outcomes(worker, body)
+        elif kind == wire.UNLOADED:
+            self._on_unloaded(worker, body)
+        self._placing.dispatch()
+
+    def on_death(self, worker: Worker) -> None:
+        """Sort out what a dead worker was calling, and replace it if need be."""
+        placed = worker.release()
+        self._placing.remove(worker)
+        if placed is not None:
+            self._deliver(placed, worker.unsent())
+        called = None if placed is None else worker.calling()
+        code = worker.exit_code()
+        begun = worker.begun
+        worker.close()
+        if placed is not None:
+            placed.wall_s += worker.busy_s()
+            self._bury(placed, begun, called, code)
+        elif not worker.ready and (waiting := self._placing.first()) is not None:
+            self._count_death(waiting, code)
+        self._placing.dispatch()
+
+    def _on_outcomes(self, worker: Worker, body: wire.Buffer) -> None:
+        turn, records, finish = wire.unpack_outcomes(body)
+        placed = worker.placed
+        if placed is None or turn != worker.turn:
+            return
+        self._deliver(placed, wire.unpack_records(records))
+        if finish is None:
+            return
+        worker.release()
+        self._placing.rest(worker)
+        _calls, wall_s, cpu_s, profile = finish
+        placed.wall_s += wall_s
+        placed.cpu_s += cpu_s
+        if placed.unloadable is None or placed.cancelled:
+            self._finish(placed, loads(profile) if profile else None)
+        else:
+            self._reload(placed, placed.unloadable)
+
+    def _on_unloaded(self, worker: Worker, body: wire.Buffer) -> None:
+        turn, module, error = wire.unpack_unloaded(body)
+        placed = worker.placed
+        if placed is None or turn != worker.turn:
+            return
+        worker.release()
+        self._placing.rest(worker)
+        if placed.cancelled:
+            self._finish(placed)
+        else:
+            content = worker.content(placed.chunk.job)
+            self._by_value.function(placed, content, module, error)
+
+    # Outcomes.
+
+    def _deliver(
+        self, placed: Placed, records: Iterable[tuple[int, int, memoryview]]
+    ) -> None:
+        """Report records of `placed`, each once, however often it came."""
+        outcomes: list[Outcome] = []
+        for position, tag, data in records:
+            if position != placed.done:
+                continue
+            if tag == wire.UNLOADABLE:
+                placed.unloadable = wire.unpack_unloadable(data)
+                break
+            outcomes.append(Encoded(tag, data))
+            placed.done += 1
+            placed.function.deaths = 0
+        if outcomes:
+            self._host.report(placed.chunk, outcomes)
+
+    def _finish(self, placed: Placed, profile: Profile | None = None) -> None:
+        usage = Usage(placed.done, placed.wall_s, placed.cpu_s, profile)
+        self._host.finish(placed.chunk, usage)
+
+    def _fail(self, placed: Placed, outcome: Outcome) -> None:
+        """Let `outcome` be what became of the next item of a chunk, and finish it."""
+        placed.done += 1
+        self._host.report(placed.chunk, [outcome])
+        self._finish(placed)
+
+    # Going on after something went wrong.
+
+    def _bury(
+        self, placed: Placed, begun: int, called: int | None, code: int | None
+    ) -> None:
+        """Go on with a chunk whose worker died; `called` is the item it was at.
+
+        An item whose outcome is known is at fault no more: the worker died before
+        it could say that it had moved on.
+        """
+        if placed.unloadable is not None and not placed.cancelled:
+            self._reload(placed, placed.unloadable)
+        elif called is not None and called >= placed.done:
+            placed.function.deaths = 0
+            self._fail(placed, _crash(placed.chunk.items[called].index, code))
+        elif placed.done > begun or placed.cancelled:
+            self._finish(placed)
+        else:
+            self._count_death(placed, code)
+
+    def _count_death(self, placed: Placed, code: int | None) -> None:
+        """Try again with a chunk of which the dead worker had called nothing."""
+        function = placed.function
+        function.deaths += 1
+        if function.deaths >= DEATHS_AT_MOST:
+            self._fail(placed, _crash(None, code))
+        else:
+            self._placing.put(placed, first=True)
+
+    def _on_no_start(self, placed: Placed, exc: OSError) -> None:
+        """Let an item have failed for which no worker could be started."""
+        error = SmartPoolError(f"no worker process could be started: {exc}")
+        error.__cause__ = exc
+        self._fail(placed, Error(error))
+
+    def _reload(self, placed: Placed, unloadable: tuple[str, memoryview]) -> None:
+        """Have arguments pickled anew that a worker could not load."""
+        placed.unloadable = None
+        self._by_value.arguments(placed, *unloadable)
+
+    def _give_back(self, placed: Placed, failure: Outcome | None) -> None:
+        """Go on with a chunk that has been pickled anew, or could not be."""
+        if failure is None:
+            self._placing.put(placed, first=True)
+        else:
+            self._fail(placed, failure)
+        self._placing.dispatch()
+
+
+def _crash(index: int | None, code: int | None) -> Error:
+    from .._crash import crash_error  # loads multiprocessing: not before it is needed
+
+    return Error(crash_error(index, code))

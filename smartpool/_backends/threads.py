@@ -1,0 +1,188 @@
+"""Threads of this process, kept warm and reused.
+
+A thread that has nothing to do waits for a lock that is held as long as there is
+nothing; who gives it a chunk lets go of that lock. Idle threads are used last in,
+first out: those that were used last have warm caches, and the others grow old and go.
+
+Who may finish a chunk: its thread when the calls are over, or `kill`, which lets go of
+a thread whose call cannot be ended. Both take the chunk out of `_running` first, and
+only one of them finds it there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, ClassVar, Final
+
+from .._decide.facts import BackendName
+from .._outcome import Outcome, capture
+from .base import Chunk, Host, Item, Job, Usage
+
+IDLE_S: Final = 10.0
+"""After so long without a chunk a thread goes (trio's thread cache has the same)."""
+
+REPORT_EVERY_S: Final = 0.02
+"""A chunk reports what it has so often, so that streams flow: a guess."""
+
+
+class Threads:
+    """Calls items on threads of this process."""
+
+    name: ClassVar[BackendName] = "threads"
+    travels: ClassVar[bool] = False
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._idle: list[_Thread] = []
+        self._running: dict[int, Chunk] = {}
+        self._cancelled: set[int] = set()
+        self._closed = False
+
+    def prepare(self, job: Job) -> None:
+        """Nothing to do: the function is here."""
+
+    def encode(self, item: Item) -> None:
+        """Nothing to do: the arguments are here."""
+
+    def place(self, chunk: Chunk) -> None:
+        """Give `chunk` to the thread that was used last, or to a new one."""
+        self._running[chunk.id] = chunk
+        try:
+            thread = self._idle.pop()
+        except IndexError:
+            thread = _Thread(self)
+            thread.give(chunk)
+            thread.start()
+        else:
+            thread.give(chunk)
+
+    def ready(self) -> int:
+        """Return how many threads wait for a chunk."""
+        return len(self._idle)
+
+    def cancel(self, job: Job) -> None:
+        """Begin no further call of `job`: its threads look before each call."""
+        self._cancelled.add(job.id)
+
+    def kill(self, job: Job) -> None:
+        """Let go of the calls of `job`: a thread cannot be ended."""
+        for chunk in list(self._running.values()):
+            if chunk.job is job and self._running.pop(chunk.id, None) is not None:
+                self._host.finish(chunk, Usage(0, 0.0, 0.0, let_go=True))
+
+    def forget(self, job: Job) -> None:
+        """Drop what is kept for `job`."""
+        self._cancelled.discard(job.id)
+
+    def close(self) -> None:
+        """End all threads that are not in a call; those end after it."""
+        self._closed = True
+        idle: list[_Thread] = []
+        while self._idle:
+            idle.append(self._idle.pop())
+            idle[-1].give(None)
+        for thread in idle:
+            if thread is not threading.current_thread():
+                thread.join(1.0)
+
+    # -- on the worker threads -------------------------------------------------------
+
+    def serve(self, thread: _Thread) -> None:
+        """Call chunks until there have been none for long, or until the end."""
+        while thread.wait_for_chunk(IDLE_S) or not self._retire(thread):
+            if not self._serve_one(thread) or self._closed:
+                break
+
+    def _serve_one(self, thread: _Thread) -> bool:
+        """Call a chunk, and return whether there was one.
+
+        In a function of its own: a thread that waits keeps no item alive.
+        """
+        chunk = thread.take()
+        if chunk is None:
+            return False
+        usage, outcomes = self._call(chunk)
+        # Idle before it is finished: what follows the chunk comes back to this
+        # thread, with no other to be woken.
+        self._idle.append(thread)
+        self._settle(chunk, usage, outcomes)
+        return True
+
+    def _retire(self, thread: _Thread) -> bool:
+        """Return whether the thread may go: not if a chunk is on its way to it."""
+        try:
+            self._idle.remove(thread)
+        except ValueError:
+            thread.wait_for_chunk(None)
+            return False
+        return True
+
+    def _call(self, chunk: Chunk) -> tuple[Usage, list[Outcome]]:
+        job, outcomes, calls = chunk.job, list[Outcome](), 0
+        began = reported = time.perf_counter()
+        cpu_0 = time.thread_time()
+        for item in chunk.items:
+            if job.id in self._cancelled or chunk.id not in self._running:
+                break  # cancelled; or let go, and its job perhaps forgotten since
+            outcome = _call_in(job.context, job.fn, item.args)
+            outcomes.append(outcome)
+            calls += 1
+            if outcome.failed and job.stop_on_error:
+                break
+            now = time.perf_counter()
+            if now - reported > REPORT_EVERY_S and calls < len(chunk.items):
+                self._report(chunk, outcomes)
+                outcomes, reported = [], now
+        wall_s = time.perf_counter() - began
+        return Usage(calls, wall_s, time.thread_time() - cpu_0), outcomes
+
+    def _report(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
+        if outcomes and chunk.id in self._running:
+            self._host.report(chunk, outcomes)
+
+    def _settle(self, chunk: Chunk, usage: Usage, outcomes: list[Outcome]) -> None:
+        if self._running.pop(chunk.id, None) is not None:
+            if outcomes:
+                self._host.report(chunk, outcomes)
+            self._host.finish(chunk, usage)
+
+
+class _Thread(threading.Thread):
+    """A thread and the place where it finds its next chunk."""
+
+    def __init__(self, backend: Threads) -> None:
+        # Daemon: a call that never ends must not keep the program from ending.
+        super().__init__(name="smartpool-thread", daemon=True)
+        self._backend = backend
+        self._nothing = threading.Lock()
+        self._nothing.acquire()  # held as long as there is nothing to do
+        self.chunk: Chunk | None = None
+
+    def give(self, chunk: Chunk | None) -> None:
+        """Wake the thread with a chunk; with `None`, to its end."""
+        self.chunk = chunk
+        self._nothing.release()
+
+    def wait_for_chunk(self, timeout_s: float | None) -> bool:
+        """Return whether something came within `timeout_s` seconds."""
+        return self._nothing.acquire(timeout=-1 if timeout_s is None else timeout_s)
+
+    def take(self) -> Chunk | None:
+        """Return what was given."""
+        chunk, self.chunk = self.chunk, None
+        return chunk
+
+    def run(self) -> None:
+        """Serve the backend."""
+        self._backend.serve(self)
+
+
+def _call_in(
+    context: Context | None, fn: Callable[..., Any], args: tuple[Any, ...]
+) -> Outcome:
+    if context is None:
+        return capture(fn, args)
+    return context.copy().run(capture, fn, args)
