@@ -1,0 +1,1 @@
+"""The caller's side of a run: observe, decide, carry out, deliver."""

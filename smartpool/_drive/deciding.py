@@ -1,0 +1,132 @@
+"""Observe, then decide: the facts of a run, and the plans that follow from them."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from dataclasses import replace
+from typing import Any
+
+from .._backends.base import Backend, Job
+from .._decide.facts import Machine, Profile, Workload
+from .._decide.plan import Plan, Reason
+from .._decide.rules import make_plan
+from .._errors import NotPicklableError
+from .._observe.budget import set_budget
+from .._observe.learned import Learned, remember
+from .._observe.machine import machine
+from .._observe.rebinding import rebinds
+from .._observe.sizes import with_sizes
+from .._run.engine import Engine
+from .._run.source import Source
+from .record import Record
+from .request import Request
+
+
+class Deciding:
+    """Makes the plans of one run, and remembers why.
+
+    Attributes:
+        profile: What the last plan was made from; `None` if nothing was measured.
+    """
+
+    def __init__(
+        self, engine: Engine, request: Request, source: Source, record: Record
+    ) -> None:
+        self._engine = engine
+        self._request = request
+        self._source = source
+        self._record = record
+        self.profile: Profile | None = None
+        self._unpicklable: str | None = None
+        self._pickled: Any = None
+
+    def decide(
+        self,
+        profile: Profile | None,
+        sample: tuple[Any, Any] | None = None,
+        pending: int = 0,
+    ) -> Plan:
+        """Make a plan for what is left.
+
+        What takes long to find out (sizes, whether the function can be pickled) is
+        found out only for a plan with processes, which is then made again.
+
+        Args:
+            profile: What was measured; `None` if nothing was.
+            sample: Arguments and result of an item.
+            pending: Items that were pulled and are not called yet.
+        """
+        host, work = machine(), self._workload(pending)
+        plan = make_plan(host, work, profile)
+        if plan.backend == "processes" and work.backend is None:
+            if profile is not None and sample is not None:
+                profile = with_sizes(profile, *sample)
+            work = replace(work, rebinds=rebinds(self._request.fn))
+            plan = self._unless_it_stays(host, work, profile)
+        self.profile, self._unpicklable = profile, work.unpicklable
+        return plan
+
+    def adopt(self, plan: Plan) -> Plan:
+        """Take in that the last plan made is carried out, and return it."""
+        self._record.plan_made(plan)
+        if self.profile is not None and plan.kind != "unknown":
+            known = Learned(plan, self.profile, self._unpicklable)
+            remember(self._request.fn, known)
+        return plan
+
+    def note_gil(self) -> None:
+        """Note that the GIL was switched on or off during the run."""
+        host = machine()
+        text = f"the GIL is {'on' if host.gil else 'off'} now: {host.gil_why}"
+        self._record.add(Reason("gil-changed", text, {"gil": host.gil}))
+
+    def prepare(self, backend: Backend, job: Job) -> None:
+        """Make `job` ready for `backend`; what travels is pickled once a run.
+
+        Raises:
+            NotPicklableError: If its function cannot travel.
+        """
+        if not backend.travels:
+            backend.prepare(job)
+            return
+        if self._pickled is None:
+            backend.prepare(job)
+            self._pickled = job.function
+        job.function = self._pickled
+
+    def job(self, workers: int) -> Job:
+        """Return the job of this run, for a plan with so many workers."""
+        context, cpus = copy_context(), max(1, self._engine.cpus // workers)
+        set_budget(context, cpus)
+        request = self._request
+        return Job(
+            request.fn,
+            is_async=request.is_async,
+            stop_on_error=not request.options.return_exceptions,
+            context=context,
+            cpus=cpus,
+        )
+
+    def _workload(self, pending: int) -> Workload:
+        options, left = self._request.options, self._source.left
+        return Workload(
+            items=None if left is None else left + pending,
+            is_async=self._request.is_async,
+            hint=options.hint,
+            backend=options.backend,
+            max_workers=options.max_workers,
+            chunksize=options.chunksize,
+            warm_workers=self._engine.warm_workers(),
+        )
+
+    def _unless_it_stays(
+        self, host: Machine, work: Workload, profile: Profile | None
+    ) -> Plan:
+        plan = make_plan(host, work, profile)
+        if plan.backend != "processes":
+            return plan
+        try:
+            self.prepare(self._engine.backend("processes"), self.job(1))
+        except NotPicklableError as exc:
+            plan = make_plan(host, replace(work, unpicklable=str(exc)), profile)
+        return plan

@@ -1,0 +1,137 @@
+"""Feeding a run in the engine: pull input, encode it, hand it on, within bounds."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from .._backends.base import Item
+from .._decide.plan import Reason
+from .._errors import NotPicklableError
+from .._outcome import Error
+from .._run.engine import Engine
+from .._run.run import Run
+from .._run.source import Source
+from .delivery import Delivery
+from .here import Here
+from .record import Record
+from .request import Options
+
+FEED_S: Final = 0.005
+"""Input is handed on after so long, so that workers do not wait for all of it: a
+guess."""
+
+FEED_ITEMS: Final = 256
+"""Or after so many items: a guess."""
+
+WINDOWS: Final = 2
+"""Without a bound of the user's, a stream runs this many rounds of input ahead of its
+reader: one that is read, one that is called. A guess."""
+
+
+class Feeding:
+    """Feeds one run, on the thread that drives it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        run: Run,
+        source: Source,
+        delivery: Delivery,
+        here: Here,
+        record: Record,
+        options: Options,
+    ) -> None:
+        self._engine = engine
+        self._run = run
+        self._source = source
+        self._delivery = delivery
+        self._here = here
+        self._record = record
+        self._options = options
+        self._wanted = run.input_wanted()
+        self._ended = False
+
+    def want(self, count: int) -> None:
+        """Take in that the run would like `count` more items."""
+        self._wanted = count
+
+    def take_back(self, items: list[Item]) -> None:
+        """Take items back that have to be fed again, for another backend."""
+        self._source.put_back(items)
+        self._wanted = max(self._wanted, len(items))
+        self._ended = False
+
+    def top_up(self) -> None:
+        """Feed what the run wants, as far as the reader's window allows."""
+        count = min(self._wanted, self._room())
+        if count <= 0 or self._ended or self._delivery.error is not None:
+            return
+        if self._options.lazy and count < self._wanted // 4 and self._outstanding():
+            return  # wait for room for more at once
+        self._wanted = 0
+        self._pull_and_feed(count)
+
+    def next_to_help(self) -> Item | None:
+        """Return an item to be called here instead; `None` if there is none."""
+        return None if self._ended else self._source.next_item()
+
+    def _pull_and_feed(self, count: int) -> None:
+        fed, since = list[Item](), time.perf_counter()
+        for _ in range(count):
+            item = self._source.next_item()
+            if item is None:
+                break
+            if self._encode(item):
+                fed.append(item)
+            if fed and self._is_time(fed, since):
+                self._feed(fed)
+                fed, since = [], time.perf_counter()
+        if self._delivery.error is None:
+            self._ended = self._source.left == 0
+            self._feed(fed, last=self._ended)
+
+    def _is_time(self, fed: list[Item], since: float) -> bool:
+        """Return whether what was pulled should not wait for what follows.
+
+        A generator may take its time for the next item, or wait for what becomes of
+        this one.
+        """
+        if not self._source.container or len(fed) >= FEED_ITEMS:
+            return True
+        return time.perf_counter() - since > FEED_S
+
+    def _feed(self, items: list[Item], *, last: bool = False) -> None:
+        self._engine.feed(self._run, items, last=last)
+
+    def _room(self) -> int:
+        """Return how many more items may be called ahead of the reader."""
+        window = self._options.window
+        if window is None:
+            if not self._options.lazy:
+                return self._wanted
+            window = WINDOWS * max(self._wanted, self._run.tenant.most)
+        return window - self._outstanding()
+
+    def _outstanding(self) -> int:
+        return self._source.out - self._delivery.delivered
+
+    def _encode(self, item: Item) -> bool:
+        """Make `item` ready to travel; return whether it is to be fed."""
+        backend = self._run.backend
+        if not backend.travels or item.payload is not None:
+            return True
+        try:
+            backend.encode(item)
+        except NotPicklableError as exc:
+            self._keep_here(item, exc)
+            return False
+        return True
+
+    def _keep_here(self, item: Item, exc: NotPicklableError) -> None:
+        """Call an item here that cannot travel; a pinned backend is not left."""
+        if self._options.backend is not None:
+            self._delivery.take([(item, Error(exc))])
+            return
+        self._record.add(Reason("stays-here", f"some items were called here: {exc}"))
+        self._here.call_item(item)

@@ -1,0 +1,193 @@
+"""The probe of a run: its first items, called here and measured meanwhile.
+
+An item of it that goes on for long must not hold the others back. Then the meter's
+thread takes the run over: it decides about the others from what the item has used so
+far, and drives them in the caller's place until the item has ended.
+
+The two never touch the run at once. Whoever has the *claim* may touch it: the caller
+lets go of it only while it is inside `fn`, and the meter's thread, once it has it,
+keeps it until the caller has joined that thread.
+"""
+
+from __future__ import annotations
+
+import _thread
+import time
+from collections.abc import Callable, Iterator
+from math import inf
+from typing import Any
+
+from .._decide import probing
+from .._decide.costs import TINY_S
+from .._decide.facts import Profile, at_pace, together
+from .._observe.meter import Meter
+from .._run.source import Source
+from .delivery import Delivery
+from .here import Here
+
+
+class Probing:
+    """One probe. Use it in a `with`: when that ends, the caller has the run again.
+
+    Args:
+        take_over: Called on the meter's thread with what the long item has used so
+            far. Returns false if there is nothing to do meanwhile (and is asked again
+            later), else true once it sees that `caller_back` is set.
+
+        most: Items to call at most, since their results must be delivered before more
+            input is pulled; `None` for no bound.
+        before: What earlier items showed, if a probe had to be broken off.
+
+    Attributes:
+        enough: Whether enough is known; otherwise another probe has to go on.
+        values: What became of the items that were called, in their order.
+        caller_back: The caller's item has ended, and it wants the run back.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        here: Here,
+        delivery: Delivery,
+        take_over: Callable[[Profile], bool],
+        *,
+        most: int | None,
+        before: Profile | None,
+    ) -> None:
+        self._source = source
+        self._here = here
+        self._delivery = delivery
+        self._take_over = take_over
+        self._most = most
+        self._before = before
+        self._claim = _thread.allocate_lock()
+        self._claim.acquire()
+        self._meter = Meter(self._on_long, probing.LONG_S)
+        self._mine = True
+        self._long_s = probing.LONG_S
+        self._batch_s = self._busy_s = self._first_s = 0.0
+        self._first: Any = None
+        self.values: list[Any] = []
+        self.enough = True
+        self.caller_back = False
+
+    def call_first(self) -> None:
+        """Call first items until enough is known, or until the run is taken over."""
+        elements, count = self._source.block(1)
+        for first in elements:
+            self._first = first
+        if count:
+            self._call(iter([self._first]))
+
+    def _call(self, elements: Iterator[Any]) -> None:
+        count = size = 1
+        best_s = inf
+        with self._meter:
+            while count:
+                self._batch_s = time.perf_counter()
+                self._mine = False
+                self._claim.release()
+                took_s = self._here.call(elements, count, self.values)
+                # The best batch tells how short an item is: in another one, another
+                # thread may have had the GIL.
+                best_s = min(best_s, took_s / count)
+                self._busy_s += took_s
+                self._first_s = self._first_s or took_s
+                if not self._reclaim():
+                    break  # the meter's thread has taken the run over
+                if self._delivery.error is not None or count < size:
+                    break
+                if self._is_enough(self._warm_s, best_s):
+                    break
+                if self._most is not None and len(self.values) >= self._most:
+                    self.enough = False
+                    break
+                size = self._next_size(size, best_s)
+                elements, count = self._pull(size)
+
+    def _next_size(self, size: int, best_s: float) -> int:
+        following = probing.next_batch(size, best_s)
+        if self._most is None:
+            return following
+        return min(following, self._most - len(self.values))
+
+    @property
+    def sample(self) -> tuple[Any, Any] | None:
+        """The first item's arguments and result, to see what their way would cost."""
+        return (self._first, self.values[0]) if self.values else None
+
+    def profile(self) -> Profile | None:
+        """Return what the items showed, earlier ones too; `None` if there were none."""
+        if not self.values:
+            return self._before
+        profile = self._meter.profile(len(self.values))
+        profile = at_pace(profile, self._warm_s / profile.wall_s)
+        return profile if self._before is None else together(self._before, profile)
+
+    @property
+    def _warm_s(self) -> float:
+        """Seconds an item took; without the first, if that was a cold start."""
+        calls, rest_s = len(self.values), self._busy_s - self._first_s
+        mean_s = self._busy_s / calls
+        if calls <= probing.FEW or mean_s < probing.COLD * rest_s / (calls - 1):
+            return mean_s
+        return rest_s / (calls - 1)
+
+    def give_back(self, nudge: Callable[[], None]) -> None:
+        """Have the run back from the meter's thread, if it was taken over.
+
+        Args:
+            nudge: Wakes that thread, should it wait for its run's inbox.
+        """
+        self.caller_back = True
+        if not self._reclaim():
+            nudge()
+            self._meter.join()
+
+    def _reclaim(self) -> bool:
+        """Return whether the run is the caller's, taking the claim if it is free."""
+        self._mine = self._mine or self._claim.acquire(blocking=False)
+        return self._mine
+
+    def _is_enough(self, item_s: float, best_s: float) -> bool:
+        if self._most is not None and best_s < TINY_S:
+            return True  # of items that have to be delivered first, one has to do
+        spent_s, before = self._meter.wall_s, self._before
+        if before is not None:
+            return spent_s + before.wall_s * before.calls >= probing.ENOUGH_S
+        if not probing.is_enough(spent_s, item_s, best_s, self._source.left):
+            return False
+        if spent_s < probing.ENOUGH_S:
+            return True
+        return probing.is_clear(spent_s, self._meter.seen_s)
+
+    def _pull(self, size: int) -> tuple[Iterator[Any], int]:
+        """Pull elements. The time that a generator takes is not the items'."""
+        if self._source.container:
+            return self._source.block(size)
+        wall_0, cpu_0 = time.perf_counter(), time.thread_time()
+        block = self._source.block(size)
+        wall_s, cpu_s = time.perf_counter() - wall_0, time.thread_time() - cpu_0
+        self._meter.leave_out(wall_s, cpu_s)
+        return block
+
+    def _on_long(self) -> bool:
+        """On the meter's thread; return whether it need not be asked again."""
+        if not self._source.container:
+            return True  # a generator belongs to the thread that began with it
+        going_s = time.perf_counter() - self._batch_s
+        if going_s < self._long_s:
+            return False  # the probe is long, and not the item
+        if not self._claim.acquire(blocking=False):
+            return False  # the caller is between two items
+        try:
+            calls = len(self.values) + 1
+            profile = self._meter.profile(calls, finished=False)
+            if self._take_over(profile):
+                return True  # and keep the claim
+        except BaseException as exc:  # noqa: BLE001 - raised on the caller's thread
+            self._delivery.fail(exc)
+            return True
+        self._long_s = going_s * probing.ASK_AGAIN
+        self._claim.release()
+        return False

@@ -1,0 +1,191 @@
+"""What the user asked for, checked before anything is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from types import CoroutineType
+from typing import Any, Final
+
+from .._decide.facts import BACKENDS, HINTS, BackendName, Hint
+from .._observe.functions import hint_of, is_async, is_async_generator, name_of
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a run, checked.
+
+    Attributes:
+        hint: As in `run_parallel`; the decorator's word if the call has none.
+        backend: As in `run_parallel`.
+        max_workers: As in `run_parallel`.
+        chunksize: As in `run_parallel`.
+        return_exceptions: As in `run_parallel`.
+        window: Items that may be called ahead of the reader; `None` is no bound of
+            the user's.
+        lazy: Whether results are read one by one, so that input must not be pulled
+            long before.
+    """
+
+    hint: Hint | None = None
+    backend: BackendName | None = None
+    max_workers: int | None = None
+    chunksize: int | None = None
+    return_exceptions: bool = False
+    window: int | None = None
+    lazy: bool = False
+
+    def within(
+        self,
+        max_workers: int | None,
+        backend: BackendName | None,
+        *,
+        is_async: bool,
+    ) -> Options:
+        """Return these options for a pool with a bound and a backend of its own."""
+        chosen = self.backend or backend
+        if pinned.backend is not None and not is_async:
+            chosen = pinned.backend
+        bounds = [one for one in (self.max_workers, max_workers) if one is not None]
+        return replace(
+            self,
+            max_workers=min(bounds, default=None),
+            backend=chosen,
+        )
+
+
+class Pinned:
+    """What `smartpool.testing.pin` has pinned, for the whole program."""
+
+    backend: BackendName | None = None
+
+
+pinned: Final = Pinned()
+
+SHORT_MOST: Final = 60
+"""Characters of a wrong value that an error shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A run that was asked for.
+
+    Attributes:
+        fn: What to call.
+        iterables: What to call it with.
+        options: How.
+        is_async: Whether `fn` is an `async def`.
+    """
+
+    fn: Callable[..., Any]
+    iterables: tuple[Iterable[Any], ...]
+    options: Options
+    is_async: bool
+
+
+def check_request(
+    fn: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    options: Options,
+    max_workers: int | None = None,
+    backend: BackendName | None = None,
+) -> Request:
+    """Return the request if it makes sense, for a pool with a bound and a backend.
+
+    Raises:
+        TypeError: If something is of the wrong type.
+        ValueError: If something is of the right type and not allowed.
+    """
+    check_function(fn)
+    if is_async_generator(fn):
+        raise TypeError(
+            f"fn must not be an async generator function, and {name_of(fn)} is one;"
+            " write async def with return instead of yield"
+        )
+    check_iterables(fn, iterables)
+    options = check_options(options, hint_of(fn))
+    asynchronous = is_async(fn)
+    options = options.within(max_workers, backend, is_async=asynchronous)
+    if options.backend is not None:
+        _check_backend_takes(options.backend, fn, asynchronous=asynchronous)
+    return Request(fn, iterables, options, asynchronous)
+
+
+def check_function(fn: object) -> None:
+    """Raise unless `fn` can be called."""
+    if isinstance(fn, CoroutineType):
+        name = fn.__name__
+        raise TypeError(
+            f"fn must be a function, not a coroutine object of {name}.\n"
+            f"  Probably you wrote:    run_parallel({name}(...), items)\n"
+            f"  Instead, write:        run_parallel({name}, items)"
+        )
+    if not callable(fn):
+        raise TypeError(
+            f"fn must be callable, not {_short(fn)}; write run_parallel(fn, items)"
+        )
+
+
+def check_iterables(fn: Callable[..., Any], iterables: tuple[object, ...]) -> None:
+    """Raise unless there is an iterable, and all are."""
+    name = name_of(fn)
+    if not iterables:
+        raise TypeError(
+            f"iterables must be at least one, none came; write"
+            f" run_parallel({name}, items)"
+        )
+    for number, one in enumerate(iterables, 1):
+        if not hasattr(type(one), "__iter__") and not hasattr(type(one), "__getitem__"):
+            raise TypeError(
+                f"iterables must be iterable, number {number} is {_short(one)}; for one"
+                f" call write run_parallel({name}, [{_short(one)}])"
+            )
+
+
+def check_options(options: Options, mark: Hint | None) -> Options:
+    """Return the options if they are allowed, with the decorator's hint filled in."""
+    check_one_of("hint", options.hint, HINTS)
+    check_one_of("backend", options.backend, BACKENDS)
+    check_count("max_workers", options.max_workers)
+    check_count("chunksize", options.chunksize)
+    check_count("buffersize", options.window)
+    return options if options.hint is not None else replace(options, hint=mark)
+
+
+def check_count(name: str, value: object) -> None:
+    """Raise unless `value` is `None` or a whole number of at least 1."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number or None, not {_short(value)}")
+    if value < 1:
+        # The standard library's wording, which people and their tests know.
+        raise ValueError(f"{name} must be greater than 0, not {value}")
+
+
+def check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Raise unless `value` is `None` or one of those allowed."""
+    if value is not None and value not in allowed:
+        listed = ", ".join(repr(one) for one in allowed)
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(f"{name} must be {listed} or None, not {_short(value)}")
+
+
+def _check_backend_takes(
+    backend: str, fn: Callable[..., Any], *, asynchronous: bool
+) -> None:
+    if asynchronous and backend != "event_loop":
+        raise ValueError(
+            f"backend must be 'event_loop' or None for an async def, not {backend!r};"
+            f" {name_of(fn)} is one"
+        )
+    if not asynchronous and backend == "event_loop":
+        raise ValueError(
+            f"backend 'event_loop' is for an async def, and {name_of(fn)} is none;"
+            " leave backend out, or write async def"
+        )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHORT_MOST else f"{text[: SHORT_MOST - 3]}..."
