@@ -1,0 +1,1 @@
+"""What did happen, for people to read."""
