@@ -1,0 +1,328 @@
+"""`run_parallel`, `stream_parallel` and `SmartPool`: what users call.
+
+The overloads say what a type checker should know: that `fn` takes an element of each
+iterable, and that an `async def` gives what it returns, not a coroutine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from types import TracebackType
+from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
+
+from ._decide.facts import BACKENDS, BackendName, Hint
+from ._drive.request import Options, check_count, check_one_of
+from ._drive.stream import Stream
+from ._pool import Pool, default_pool
+from ._report.report import Results
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+R = TypeVar("R")
+Awaited = Coroutine[Any, Any, R]
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of a run, all of them keywords."""
+
+    hint: Hint | None
+    backend: BackendName | None
+    max_workers: int | None
+    chunksize: int | None
+    return_exceptions: bool
+
+
+class StreamOptions(RunOptions, total=False):
+    """The options of a stream: those of a run, and two more."""
+
+    ordered: bool
+    buffersize: int | None
+
+
+# fmt: off
+@overload
+def run_parallel(fn: Callable[[A], Awaited[R]], a: Iterable[A], /,
+                 **options: Unpack[RunOptions]) -> Results[R]: ...
+@overload
+def run_parallel(fn: Callable[[A], R], a: Iterable[A], /,
+                 **options: Unpack[RunOptions]) -> Results[R]: ...
+@overload
+def run_parallel(fn: Callable[[A, B], Awaited[R]], a: Iterable[A], b: Iterable[B], /,
+                 **options: Unpack[RunOptions]) -> Results[R]: ...
+@overload
+def run_parallel(fn: Callable[[A, B], R], a: Iterable[A], b: Iterable[B], /,
+                 **options: Unpack[RunOptions]) -> Results[R]: ...
+@overload
+def run_parallel(fn: Callable[[A, B, C], Awaited[R]], a: Iterable[A], b: Iterable[B],
+                 c: Iterable[C], /,
+                 **options: Unpack[RunOptions]) -> Results[R]: ...
+@overload
+def run_parallel(fn: Callable[[A, B, C], R], a: Iterable[A], b: Iterable[B],
+                 c: Iterable[C], /,
+                 **options: Unpack[RunOptions]) -> Results[R]: ...
+@overload
+def run_parallel(fn: Callable[..., R], a: Iterable[Any], b: Iterable[Any],
+                 c: Iterable[Any], d: Iterable[Any], /, *more: Iterable[Any],
+                 **options: Unpack[RunOptions]) -> Results[R]: ...
+# fmt: on
+def run_parallel(
+    fn: Callable[..., Any],
+    /,
+    *iterables: Iterable[Any],
+    hint: Hint | None = None,
+    backend: BackendName | None = None,
+    max_workers: int | None = None,
+    chunksize: int | None = None,
+    return_exceptions: bool = False,
+) -> Results[Any]:
+    """Call `fn` on every item, where it runs fastest, and return all results.
+
+    Like ``list(map(fn, *iterables))``, in parallel where that pays: each item is
+    called exactly once, results are in input order. The first items are called right
+    here and measured; what they show decides about the rest, unless `hint` or
+    `backend` say so. ``results.report`` tells what was decided, and why.
+
+    `fn` speaks by what it returns. A call may see a copy of its arguments and of
+    globals: what it changes there may be lost.
+
+    Args:
+        fn: Called with one element of each iterable. Lambdas, closures, functions of
+            ``__main__`` and ``async def`` are welcome.
+        *iterables: At least one. The shortest one ends the run.
+        hint: ``"cpu"`` (computes and holds the GIL), ``"io"`` (waits) or ``"nogil"``
+            (computes and lets go of the GIL); `None` measures. It fixes what `fn` is
+            taken for, not whether the work is worth spreading.
+        backend: ``"serial"``, ``"threads"``, ``"processes"`` or ``"event_loop"``;
+            `None` decides. What was asked for is never left.
+        max_workers: Threads or processes, at most; calls at once for an
+            ``async def``. `None` decides.
+        chunksize: Items that travel together; `None` lets measurements choose.
+        return_exceptions: Put what an item raised in its place among the results,
+            as `asyncio.gather` does, instead of ending the run.
+
+    Returns:
+        A list of the results, in input order, with a `report`.
+
+    Raises:
+        TypeError: If an argument is of the wrong type; nothing has been called then.
+        ValueError: If an argument is not allowed; nothing has been called then.
+        NotPicklableError: If something has to travel to the backend that was asked
+            for, and cannot.
+        WorkerCrashError: If a worker died while it was calling an item.
+        Exception: Whatever `fn` raised first, with a note that names the item.
+            ``completed(exc)`` has the results that were finished.
+
+    Example:
+        >>> run_parallel(len, ["a", "bb"])
+        [1, 2]
+
+    .. versionadded:: 0.1.0
+    """
+    options = Options(hint, backend, max_workers, chunksize, return_exceptions)
+    return default_pool().run(fn, iterables, options)
+
+
+# fmt: off
+@overload
+def stream_parallel(fn: Callable[[A], Awaited[R]], a: Iterable[A], /,
+                    **options: Unpack[StreamOptions]) -> Stream[R]: ...
+@overload
+def stream_parallel(fn: Callable[[A], R], a: Iterable[A], /,
+                    **options: Unpack[StreamOptions]) -> Stream[R]: ...
+@overload
+def stream_parallel(fn: Callable[[A, B], Awaited[R]], a: Iterable[A], b: Iterable[B], /,
+                    **options: Unpack[StreamOptions]) -> Stream[R]: ...
+@overload
+def stream_parallel(fn: Callable[[A, B], R], a: Iterable[A], b: Iterable[B], /,
+                    **options: Unpack[StreamOptions]) -> Stream[R]: ...
+@overload
+def stream_parallel(fn: Callable[..., R], a: Iterable[Any], b: Iterable[Any],
+                    c: Iterable[Any], /, *more: Iterable[Any],
+                    **options: Unpack[StreamOptions]) -> Stream[R]: ...
+# fmt: on
+def stream_parallel(
+    fn: Callable[..., Any],
+    /,
+    *iterables: Iterable[Any],
+    ordered: bool = True,
+    buffersize: int | None = None,
+    hint: Hint | None = None,
+    backend: BackendName | None = None,
+    max_workers: int | None = None,
+    chunksize: int | None = None,
+    return_exceptions: bool = False,
+) -> Stream[Any]:
+    """Call `fn` on every item and give the results one by one, as they are read.
+
+    As `run_parallel`, but lazy: input is pulled, and items are called, only so far
+    ahead of the reader; infinite input is welcome. Nothing is called before the
+    first result is asked for.
+
+    Args:
+        fn: As in `run_parallel`.
+        *iterables: As in `run_parallel`; they may be infinite.
+        ordered: Results in input order; else as they are finished.
+        buffersize: Items that may be called, or have been, and were not read yet;
+            `None` lets the plan choose: a few chunks a worker.
+        hint: As in `run_parallel`.
+        backend: As in `run_parallel`.
+        max_workers: As in `run_parallel`.
+        chunksize: As in `run_parallel`.
+        return_exceptions: As in `run_parallel`.
+
+    Returns:
+        An iterator with `close()` and `report`. Use it in a `with` if the loop over
+        it may be left early.
+
+    Raises:
+        TypeError: If an argument is of the wrong type; nothing has been called then.
+        ValueError: If an argument is not allowed; nothing has been called then.
+
+    Example:
+        >>> with stream_parallel(str.upper, ["a", "b"]) as stream:
+        ...     next(stream)
+        'A'
+
+    .. versionadded:: 0.1.0
+    """
+    options = Options(
+        hint, backend, max_workers, chunksize, return_exceptions, buffersize, lazy=True
+    )
+    return default_pool().stream(fn, iterables, options, ordered=ordered)
+
+
+class SmartPool:
+    """A pool of workers of one's own, with the same calls as the functions.
+
+    Its workers start when they are needed, stay warm from run to run, and end with
+    its `with` block or `close`. Several threads may use it at once: their runs share
+    its workers fairly. Without one, the functions share a default pool.
+
+    Args:
+        max_workers: Threads or processes of a run, at most; `None` decides.
+        backend: As in `run_parallel`, for all runs that do not say otherwise.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is not allowed.
+
+    Example:
+        >>> with SmartPool(max_workers=2) as pool:
+        ...     pool.run_parallel(abs, [-1, 2])
+        [1, 2]
+
+    .. versionadded:: 0.1.0
+    """
+
+    def __init__(
+        self, max_workers: int | None = None, *, backend: BackendName | None = None
+    ) -> None:
+        """Check the arguments; nothing is started yet."""
+        check_count("max_workers", max_workers)
+        check_one_of("backend", backend, BACKENDS)
+        self._pool = Pool(max_workers, backend)
+
+    # fmt: off
+    @overload
+    def run_parallel(self, fn: Callable[[A], Awaited[R]], a: Iterable[A], /,
+                     **options: Unpack[RunOptions]) -> Results[R]: ...
+    @overload
+    def run_parallel(self, fn: Callable[[A], R], a: Iterable[A], /,
+                     **options: Unpack[RunOptions]) -> Results[R]: ...
+    @overload
+    def run_parallel(self, fn: Callable[[A, B], Awaited[R]], a: Iterable[A],
+                     b: Iterable[B], /,
+                     **options: Unpack[RunOptions]) -> Results[R]: ...
+    @overload
+    def run_parallel(self, fn: Callable[[A, B], R], a: Iterable[A], b: Iterable[B], /,
+                     **options: Unpack[RunOptions]) -> Results[R]: ...
+    @overload
+    def run_parallel(self, fn: Callable[..., R], a: Iterable[Any], b: Iterable[Any],
+                     c: Iterable[Any], /, *more: Iterable[Any],
+                     **options: Unpack[RunOptions]) -> Results[R]: ...
+    # fmt: on
+    def run_parallel(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *iterables: Iterable[Any],
+        hint: Hint | None = None,
+        backend: BackendName | None = None,
+        max_workers: int | None = None,
+        chunksize: int | None = None,
+        return_exceptions: bool = False,
+    ) -> Results[Any]:
+        """Do what the function `run_parallel` does, with this pool's workers.
+
+        Raises:
+            PoolClosedError: If the pool is closed.
+        """
+        options = Options(hint, backend, max_workers, chunksize, return_exceptions)
+        return self._pool.run(fn, iterables, options)
+
+    # fmt: off
+    @overload
+    def stream_parallel(self, fn: Callable[[A], Awaited[R]], a: Iterable[A], /,
+                        **options: Unpack[StreamOptions]) -> Stream[R]: ...
+    @overload
+    def stream_parallel(self, fn: Callable[[A], R], a: Iterable[A], /,
+                        **options: Unpack[StreamOptions]) -> Stream[R]: ...
+    @overload
+    def stream_parallel(self, fn: Callable[[A, B], Awaited[R]], a: Iterable[A],
+                        b: Iterable[B], /,
+                        **options: Unpack[StreamOptions]) -> Stream[R]: ...
+    @overload
+    def stream_parallel(self, fn: Callable[[A, B], R], a: Iterable[A],
+                        b: Iterable[B], /,
+                        **options: Unpack[StreamOptions]) -> Stream[R]: ...
+    @overload
+    def stream_parallel(self, fn: Callable[..., R], a: Iterable[Any], b: Iterable[Any],
+                        c: Iterable[Any], /, *more: Iterable[Any],
+                        **options: Unpack[StreamOptions]) -> Stream[R]: ...
+    # fmt: on
+    def stream_parallel(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *iterables: Iterable[Any],
+        ordered: bool = True,
+        buffersize: int | None = None,
+        hint: Hint | None = None,
+        backend: BackendName | None = None,
+        max_workers: int | None = None,
+        chunksize: int | None = None,
+        return_exceptions: bool = False,
+    ) -> Stream[Any]:
+        """Do what the function `stream_parallel` does, with this pool's workers.
+
+        Raises:
+            PoolClosedError: If the pool is closed.
+        """
+        options = Options(
+            hint,
+            backend,
+            max_workers,
+            chunksize,
+            return_exceptions,
+            buffersize,
+            lazy=True,
+        )
+        return self._pool.stream(fn, iterables, options, ordered=ordered)
+
+    def close(self) -> None:
+        """End all its runs and workers; nothing if it is closed."""
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        """Return the pool."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the pool."""
+        self.close()

@@ -1,0 +1,51 @@
+"""What a child that the user forks must let go of.
+
+Such a child has a copy of every descriptor of ours. If it kept the write end of a
+lifeline or of a socket, workers would outlive the program as long as the child runs.
+So whoever owns descriptors registers here, and closes them in the child: closes,
+never `shutdown`, which would reach the connection that the parent still uses.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Protocol
+
+guard = threading.RLock()
+"""Held while descriptors come into being, until their owner knows them.
+
+A fork on another thread waits for it, so that no child has a descriptor of ours that
+nobody would close there. Hold it for milliseconds only, and never wait under it.
+"""
+
+
+class Forkable(Protocol):
+    """Something with descriptors, or threads, that do not survive a fork."""
+
+    def after_fork_in_child(self) -> None:
+        """Let go of everything, in the child, without touching what it stands for."""
+
+
+_owners: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def register(owner: Forkable) -> None:
+    """Have `owner.after_fork_in_child()` called in children, as long as it lives."""
+    with guard:
+        _owners.add(owner)
+
+
+def _in_child() -> None:
+    guard.release()
+    for owner in list(_owners):
+        owner.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=guard.acquire,
+        after_in_parent=guard.release,
+        after_in_child=_in_child,
+    )

@@ -1,0 +1,223 @@
+"""`SmartPool`, and the default pool that the functions use."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from . import _fork
+from ._backends.base import Backend
+from ._decide.facts import BackendName
+from ._drive import notes
+from ._drive.drive import Drive
+from ._drive.request import Options, Request, check_request
+from ._drive.stream import Stream
+from ._errors import PoolClosedError
+from ._observe.machine import machine
+from ._report.report import Results
+from ._run.engine import Engine
+
+
+class Pool:
+    """What a `SmartPool` owns: an engine, made when it is first needed.
+
+    After a fork the child starts afresh: the parent's workers are the parent's.
+    """
+
+    def __init__(self, max_workers: int | None, backend: BackendName | None) -> None:
+        self._max_workers: int | None = max_workers
+        self._backend: BackendName | None = backend
+        self._engine: Engine | None = None
+        self._making = threading.Lock()
+        self._closed = False
+        _fork.register(self)
+
+    def run(
+        self,
+        fn: Callable[..., Any],
+        iterables: tuple[Iterable[Any], ...],
+        options: Options,
+    ) -> Results[Any]:
+        """Carry out a run and return its results, in input order."""
+        request = self._request(fn, iterables, options)
+        results: Results[Any] = Results()
+        with Drive(self.engine(), request, results) as drive:
+            done: dict[int, Any] = {}
+            try:
+                _collect(drive, results, done)
+                drive.delivery.raise_error()
+                drive.check_complete(len(results))
+            except BaseException as exc:
+                notes.hide_waiting(exc)
+                done.update(enumerate(results))
+                notes.name_completed(exc, done)
+                raise
+            results.report = drive.report
+            return results
+
+    def stream(
+        self,
+        fn: Callable[..., Any],
+        iterables: tuple[Iterable[Any], ...],
+        options: Options,
+        *,
+        ordered: bool,
+    ) -> Stream[Any]:
+        """Begin a run whose results are read one by one."""
+        request = self._request(fn, iterables, options)
+        return Stream(Drive(self.engine(), request), ordered=ordered)
+
+    def engine(self) -> Engine:
+        """Return the engine.
+
+        Raises:
+            PoolClosedError: If the pool is closed.
+        """
+        with self._making:
+            if self._closed:
+                raise PoolClosedError("the pool is closed: make a new one")
+            if self._engine is None:
+                _pools.add(self)
+                cpus = max(machine().cpus, self._max_workers or 1)
+                self._engine = Engine(cpus, _MAKERS)
+            return self._engine
+
+    def close(self) -> None:
+        """End all runs and workers; nothing if the pool is closed."""
+        with self._making:
+            self._closed, engine = True, self._engine
+            self._engine = None
+        if engine is not None:
+            engine.close()
+
+    def after_fork_in_child(self) -> None:
+        """Start afresh: give back what was inherited, and make anew when needed."""
+        engine, self._engine = self._engine, None
+        self._making = threading.Lock()
+        if engine is not None:
+            engine.abandon()
+
+    def _request(
+        self,
+        fn: Callable[..., Any],
+        iterables: tuple[Iterable[Any], ...],
+        options: Options,
+    ) -> Request:
+        return check_request(fn, iterables, options, self._max_workers, self._backend)
+
+
+def _collect(drive: Drive, results: list[Any], early: dict[int, Any]) -> None:
+    """Put all batches in input order: at the end of `results`, or early aside."""
+    for indices, values in drive.batches():
+        if not early and indices and indices[0] == len(results) and _is_run(indices):
+            results.extend(values)
+            continue
+        early.update(zip(indices, values, strict=True))
+        while len(results) in early:
+            results.append(early.pop(len(results)))
+
+
+def _is_run(indices: Any) -> bool:  # noqa: ANN401
+    return bool(indices[-1] - indices[0] == len(indices) - 1) and (
+        isinstance(indices, range) or indices == sorted(indices)
+    )
+
+
+# -- backends, made when they are first used ----------------------------------------
+
+
+def _serial(engine: Engine) -> Backend:
+    from ._backends.serial import Serial
+
+    return Serial(engine)
+
+
+def _threads(engine: Engine) -> Backend:
+    from ._backends.threads import Threads
+
+    return Threads(engine)
+
+
+def _processes(engine: Engine) -> Backend:
+    from ._backends.processes import Processes
+
+    return Processes(engine, cpus=engine.cpus)
+
+
+def _event_loop(engine: Engine) -> Backend:
+    from ._backends.event_loop import EventLoop
+
+    return EventLoop(engine)
+
+
+_MAKERS: Final[dict[BackendName, Callable[[Engine], Backend]]] = {
+    "serial": _serial,
+    "threads": _threads,
+    "processes": _processes,
+    "event_loop": _event_loop,
+}
+
+
+# -- the default pool, and the end of the program ------------------------------------
+
+
+class _Pools:
+    """The default pool, and all pools that may have workers."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.default: Pool | None = None
+        self.closes_at_exit = False
+        self.all: weakref.WeakSet[Pool] = weakref.WeakSet()
+        _fork.register(self)
+
+    def after_fork_in_child(self) -> None:
+        """Renew the lock: the thread that held it may not be there."""
+        self.lock = threading.Lock()
+
+    def add(self, pool: Pool) -> None:
+        """Have `pool` closed at the end of the program."""
+        with self.lock:
+            self.all.add(pool)
+            if not self.closes_at_exit:
+                self.closes_at_exit = True
+                _at_exit(self.close_all)
+
+    def close_all(self) -> None:
+        """Close all pools."""
+        for pool in list(self.all):
+            pool.close()
+
+
+_pools = _Pools()
+
+
+def default_pool() -> Pool:
+    """Return the pool that functions use; it stays warm from call to call."""
+    pool = _pools.default
+    if pool is None:
+        with _pools.lock:
+            pool = _pools.default
+            if pool is None:
+                pool = _pools.default = Pool(None, None)
+    return pool
+
+
+def close_default_pool() -> None:
+    """Close it, workers and all; the next call makes a new one."""
+    with _pools.lock:
+        pool, _pools.default = _pools.default, None
+    if pool is not None:
+        pool.close()
+
+
+def _at_exit(callback: Callable[[], None]) -> None:
+    """Have `callback` called before the interpreter waits for its threads."""
+    register = getattr(threading, "_register_atexit", None)
+    if register is None:
+        import atexit
+
+        register = atexit.register
+    register(callback)
