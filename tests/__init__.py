@@ -1,0 +1,1 @@
+"""The tests; a package, so that a worker process can import what it is sent."""

@@ -1,0 +1,75 @@
+"""What every test gets: hypothesis profiles, the leak check, stacks for hangs."""
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+from tests.leaks import Snapshot, descendants, left_behind, mark_environment
+
+if importlib.util.find_spec("numpy") is not None:
+    importlib.import_module("numpy")  # its BLAS starts threads, for good: not in a test
+
+hypothesis.settings.register_profile(
+    "dev",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "ci",
+    parent=hypothesis.settings.get_profile("dev"),
+    derandomize=True,
+    print_blob=True,
+)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+# Child interpreters inherit it: asked to abort, they print every thread's stack.
+os.environ.setdefault("PYTHONFAULTHANDLER", "1")
+SESSION_MARK = mark_environment()
+PRINTING_STACKS_S = 3.0
+
+
+def _close_default_pool() -> None:
+    """Close the shared pool, which is meant to outlive a call but not a test."""
+    if "smartpool" not in sys.modules:
+        return
+    try:
+        testing = importlib.import_module("smartpool.testing")
+    except ModuleNotFoundError:  # a test of less than the whole package
+        return
+    testing.close_default_pool()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a thread, a process or a descriptor behind."""
+    before = Snapshot(SESSION_MARK)
+    yield
+    _close_default_pool()
+    left = left_behind(before)
+    if left:
+        for process in descendants(SESSION_MARK):
+            if (process.pid, process.start) not in before.processes:
+                with contextlib.suppress(OSError):
+                    os.kill(process.pid, signal.SIGKILL)  # for the next tests' sake
+        pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+def pytest_exception_interact(call: pytest.CallInfo[object]) -> None:
+    """After a hang, let every child interpreter print its stacks, and end."""
+    if call.excinfo is None or "from pytest-timeout" not in str(call.excinfo.value):
+        return
+    children = descendants(SESSION_MARK)
+    for child in children:
+        print(child, file=sys.stderr)
+        with contextlib.suppress(OSError):
+            os.kill(child.pid, signal.SIGABRT)
+    if children:
+        time.sleep(PRINTING_STACKS_S)

@@ -1,0 +1,171 @@
+"""What a test may leave behind, and a way to see it: nothing.
+
+A `Snapshot` is taken before a test. After it, `left_behind` waits, up to a deadline,
+for whatever is just ending, and returns what is there now and was not there then:
+threads, native threads that Python does not know, processes, descriptors.
+
+Processes are found in two ways: by their parents (children, their children, zombies
+too), and by a mark in their environment, so that an orphan is found as well.
+On systems without `/proc` only Python's own threads are seen.
+"""
+
+import gc
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+TASKS = PROC / "self" / "task"
+DESCRIPTORS = PROC / "self" / "fd"
+DEADLINE_S = 2.0 * 5  # the promise is 2 s; five times that on a machine that is busy
+MARK = "SMARTPOOL_TEST_MARK"
+"""Environment variable that all processes started by a test session inherit."""
+
+
+def mark_environment() -> str:
+    """Put a mark of this session's own into the environment, and return it."""
+    mark = f"<{uuid.uuid4().hex}>"
+    os.environ[MARK] = os.environ.get(MARK, "") + mark
+    return mark
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Process:
+    """One process; its start time tells it from a later one with the same id."""
+
+    pid: int
+    start: int
+    parent: int
+    state: str
+    command: str
+
+    def __str__(self) -> str:
+        """Return what helps to find where it came from."""
+        return (
+            f"process {self.pid} ({self.command!r}, state {self.state}, "
+            f"child of {self.parent})"
+        )
+
+
+def _process(pid: int) -> Process | None:
+    try:
+        stat = (PROC / str(pid) / "stat").read_text("utf-8", "replace")
+        command = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ")
+    except OSError:
+        return None
+    name, _, rest = stat.partition("(")[2].rpartition(")")
+    fields = rest.split()
+    shown = command.decode("utf-8", "replace").strip()[:200] or name
+    return Process(pid, int(fields[19]), int(fields[1]), fields[0], shown)
+
+
+def _all_processes() -> Iterator[Process]:
+    if not PROC.is_dir():
+        return
+    for entry in os.listdir(PROC):
+        if entry.isdigit() and (process := _process(int(entry))) is not None:
+            yield process
+
+
+def _is_marked(pid: int, mark: str) -> bool:
+    try:
+        return mark.encode() in (PROC / str(pid) / "environ").read_bytes()
+    except OSError:  # gone, or not ours
+        return False
+
+
+def descendants(mark: str | None = None) -> set[Process]:
+    """Return every process below this one, and those elsewhere that carry `mark`."""
+    everything = list(_all_processes())
+    children: dict[int, list[Process]] = {}
+    for process in everything:
+        children.setdefault(process.parent, []).append(process)
+    found: set[Process] = set()
+    rest = [os.getpid()]
+    while rest:
+        for child in children.get(rest.pop(), ()):
+            if child not in found:
+                found.add(child)
+                rest.append(child.pid)
+    if mark is not None:
+        known = {process.pid for process in found} | {os.getpid()}
+        found.update(
+            process
+            for process in everything
+            if process.pid not in known and _is_marked(process.pid, mark)
+        )
+    return found
+
+
+def native_threads() -> set[int]:
+    """Return the ids of this process's threads, Python's and others'."""
+    if not TASKS.is_dir():
+        return set()
+    return {int(name) for name in os.listdir(TASKS)}
+
+
+def _thread_name(native_id: int) -> str:
+    try:
+        return (TASKS / str(native_id) / "comm").read_text("utf-8").strip()
+    except OSError:
+        return "gone"
+
+
+def descriptors() -> set[tuple[int, str]]:
+    """Return this process's descriptors, each with what it refers to."""
+    found: set[tuple[int, str]] = set()
+    if not DESCRIPTORS.is_dir():
+        return found
+    for name in os.listdir(DESCRIPTORS):
+        try:
+            found.add((int(name), os.readlink(DESCRIPTORS / name)))
+        except OSError:  # the one that the listing itself had open
+            continue
+    return found
+
+
+class Snapshot:
+    """What there was at one moment."""
+
+    def __init__(self, mark: str | None = None) -> None:
+        self.mark = mark
+        self.threads = set(threading.enumerate())
+        self.native = native_threads()
+        self.processes = {(p.pid, p.start) for p in descendants(mark)}
+        self.descriptors = descriptors()
+
+    def now(self) -> list[str]:
+        """Say what is there at this moment that was not there then."""
+        threads = set(threading.enumerate()) - self.threads
+        known = {thread.native_id for thread in threads}
+        native = native_threads() - self.native - known
+        return [
+            *(f"thread {thread.name!r}" for thread in threads if thread.is_alive()),
+            *(f"native thread {tid} ({_thread_name(tid)})" for tid in sorted(native)),
+            *(
+                str(process)
+                for process in sorted(descendants(self.mark))
+                if (process.pid, process.start) not in self.processes
+            ),
+            *(
+                f"descriptor {fd} ({target})"
+                for fd, target in sorted(descriptors() - self.descriptors)
+            ),
+        ]
+
+
+def left_behind(before: Snapshot, deadline_s: float | None = None) -> list[str]:
+    """Say what is there beyond `before`, once `deadline_s` is over or nothing is."""
+    end = time.monotonic() + (DEADLINE_S if deadline_s is None else deadline_s)
+    pause_s = 0.001
+    while left := before.now():
+        if time.monotonic() >= end:
+            return left
+        gc.collect()  # what only a reference cycle keeps alive was not left behind
+        time.sleep(pause_s)  # the one thing that sees another process end is time
+        pause_s = min(pause_s * 2, 0.05)
+    return left

@@ -1,0 +1,339 @@
+"""End to end: Ctrl-C and `kill -9`, at any moment, leave one traceback and no process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import smartpool
+from tests import workloads
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+ROOT = Path(smartpool.__file__).parent.parent
+STOPPED_S = 5.0
+"""The promise is 1 s; the machine may be busy."""
+
+GONE_S = 5 * 2.0
+"""The promise is 2 s."""
+
+PREAMBLE = """\
+import asyncio, itertools, os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also under nohup
+from smartpool import SmartPool, run_parallel, stream_parallel
+
+path, process = sys.argv[1], os.getpid()
+
+def began():
+    fd = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+    os.write(fd, b"x\\n")
+    os.close(fd)
+
+def wait(x):
+    began()
+    time.sleep(60)
+
+def spin(x):
+    began()
+    while True:
+        pass
+
+def short(x):
+    began()
+    time.sleep(0.002)
+    return x
+
+def compute(x):
+    began()
+    return sum(n * n for n in range(20_000))
+
+async def awaits(x):
+    began()
+    await asyncio.sleep(60)
+
+def items():
+    began()
+    yield 1
+    time.sleep(60)
+    yield 2
+
+class Slow:
+    def __reduce__(self):
+        began()
+        time.sleep(60)
+
+def nests(x):
+    return run_parallel(wait, range(4), backend="processes", max_workers=2)
+"""
+
+PLACES = {
+    "a long item of the probe that waits": "run_parallel(wait, range(10))",
+    "a long item of the probe that computes": "run_parallel(spin, range(10))",
+    "a long item of the probe, the input lazy": "run_parallel(spin, iter(range(9)))",
+    "serial": "run_parallel(wait, range(10), backend='serial')",
+    "threads that wait": "run_parallel(wait, range(9), backend='threads')",
+    "threads that compute": (
+        "run_parallel(spin, range(9), backend='threads', max_workers=2)"
+    ),
+    "processes that wait": (
+        "run_parallel(wait, range(9), backend='processes', max_workers=2)"
+    ),
+    "processes that compute": (
+        "run_parallel(spin, range(9), backend='processes', max_workers=2)"
+    ),
+    "an event loop": "run_parallel(awaits, range(1000))",
+    "chunks on processes": (
+        "run_parallel(short, range(10**6), backend='processes', max_workers=2)"
+    ),
+    "chunks on threads": "run_parallel(short, range(10**6), backend='threads')",
+    "what was decided for work": "run_parallel(compute, range(10**6))",
+    "what was decided for waits": "run_parallel(short, range(10**6))",
+    "a stream": (
+        "sum(stream_parallel(short, itertools.count(), backend='processes',"
+        " max_workers=2))"
+    ),
+    "a pool of one's own": (
+        "\nwith SmartPool(max_workers=2) as pool:\n"
+        "    pool.run_parallel(spin, range(9), backend='processes')"
+    ),
+    "input that blocks": "run_parallel(abs, items(), backend='threads')",
+    "pickling": "run_parallel(id, [Slow()], backend='processes')",
+    "a nested run": "run_parallel(nests, range(4), backend='processes', max_workers=2)",
+}
+
+MOMENTS = {"at the first call": (1, 0.0), "later": (1, 0.1)}
+"""Calls that have begun, and seconds after that."""
+
+
+class Program:
+    """A script in a session of its own, so that all that it starts can be found."""
+
+    def __init__(self, code: str, path: Path) -> None:
+        self.path = path
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PREAMBLE + code, str(path)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def until_called(self, calls: int = 1) -> None:
+        """Wait until so many calls have begun, in whatever process."""
+        workloads.wait_until(
+            lambda: (
+                len(workloads.lines(self.path)) >= calls
+                or self.process.poll() is not None
+            )
+        )
+        assert self.process.poll() is None, self.process.communicate()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal: to the process alone."""
+        self.process.send_signal(number)
+
+    def end(self, timeout_s: float) -> str:
+        """Return its standard error, once it has ended."""
+        return self.process.communicate(timeout=timeout_s)[1]
+
+    def left(self) -> list[int]:
+        """Return the processes of its session, zombies not counted."""
+        return [pid for pid in pids() if session_of(pid) == self.process.pid]
+
+    def close(self) -> None:
+        for pid in self.left():
+            os.kill(pid, signal.SIGKILL)
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+def pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def session_of(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, _, _, session, *_ = stat.rpartition(")")[2].split()
+    return None if state == "Z" else int(session)
+
+
+@pytest.fixture
+def programs() -> Iterator[list[Program]]:
+    programs: list[Program] = []
+    yield programs
+    for program in programs:
+        program.close()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("place", PLACES)
+def test_one_interrupt_stops_everything(
+    place: str, moment: str, programs: list[Program], tmp_path: Path
+) -> None:
+    """Soon, with one traceback, the user's; nothing is left in its session."""
+    program = Program(PLACES[place], tmp_path / "calls")
+    programs.append(program)
+    calls, delay_s = MOMENTS[moment]
+    program.until_called(calls)
+    time.sleep(delay_s)  # the moment itself is what is tested
+
+    program.signal(signal.SIGINT)
+    shown = program.end(STOPPED_S)
+
+    assert shown.count("Traceback (most recent call last)") == 1, shown
+    # From 3.14 on, pickle adds a note that says where it was.
+    assert "\nKeyboardInterrupt\n" in shown + "\n", shown
+    assert "Exception ignored" not in shown
+    assert program.process.returncode in (-signal.SIGINT, 130)
+    workloads.wait_until(lambda: not program.left(), GONE_S)
+
+
+@pytest.mark.parametrize("delay_ms", [0, 5, 10, 15, 20, 30, 40, 60, 90])
+def test_an_interrupt_while_workers_start(
+    delay_ms: int, programs: list[Program], tmp_path: Path
+) -> None:
+    """Whatever has been started by then is gone, and there is one traceback."""
+    code = "began()\nrun_parallel(spin, range(100), backend='processes', max_workers=4)"
+    program = Program(code, tmp_path / "calls")
+    programs.append(program)
+    program.until_called()
+    time.sleep(delay_ms / 1000)  # the moment itself is what is tested
+
+    program.signal(signal.SIGINT)
+    shown = program.end(STOPPED_S)
+
+    assert shown.count("Traceback (most recent call last)") == 1, shown
+    # From 3.14 on, pickle adds a note that says where it was.
+    assert "\nKeyboardInterrupt\n" in shown + "\n", shown
+    workloads.wait_until(lambda: not program.left(), GONE_S)
+
+
+@pytest.mark.parametrize("backend", ["serial", "threads", "processes"])
+def test_going_on_after_an_interrupt(
+    backend: str, programs: list[Program], tmp_path: Path
+) -> None:
+    """A program that catches it can go on with the same pool."""
+    code = (
+        "try:\n"
+        f"    run_parallel(wait, range(4), backend={backend!r}, max_workers=2)\n"
+        "except KeyboardInterrupt:\n"
+        f"    assert run_parallel(abs, [-1, 2], backend={backend!r}) == [1, 2]\n"
+        "    print('went on', file=sys.stderr)\n"
+    )
+    program = Program(code, tmp_path / "calls")
+    programs.append(program)
+    program.until_called()
+
+    program.signal(signal.SIGINT)
+
+    assert program.end(STOPPED_S).split("\n") == ["went on", ""]
+    assert program.process.returncode == 0
+    workloads.wait_until(lambda: not program.left(), GONE_S)
+
+
+OFTEN = """\
+import random, threading
+
+def interrupts(x):
+    if x == 0:
+        end = time.perf_counter() + random.random() / 1000
+        while time.perf_counter() < end:
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+    over.wait(STOPPED_S)
+
+slow = 0
+for _ in range(150):
+    over, since = threading.Event(), time.perf_counter()
+    try:
+        run_parallel(interrupts, range(4), backend="threads", max_workers=3)
+    except KeyboardInterrupt:
+        pass
+    over.set()
+    slow += time.perf_counter() - since > 1
+print(slow, "were noticed late", file=sys.stderr)
+"""
+
+
+def test_an_interrupt_just_before_a_wait(
+    programs: list[Program], tmp_path: Path
+) -> None:
+    """A signal that comes between Python's look for signals and a wait is not lost."""
+    program = Program(OFTEN.replace("STOPPED_S", "4"), tmp_path / "calls")
+    programs.append(program)
+
+    assert program.end(60) == "0 were noticed late\n"
+
+
+INTERRUPTED_START = """\
+import threading
+from smartpool._run import reactor
+
+class Thread(threading.Thread):
+    times = 0
+    def start(self):
+        Thread.times += 1
+        if Thread.times == 1:
+            raise KeyboardInterrupt
+        super().start()
+
+reactor.threading.Thread = Thread
+pool = SmartPool(max_workers=2, backend="threads")
+try:
+    pool.run_parallel(abs, [1, 2])
+except KeyboardInterrupt:
+    pass
+print(pool.run_parallel(abs, [-1, 2]), file=sys.stderr)
+pool.close()
+"""
+
+
+def test_an_interrupt_while_the_engine_starts(
+    programs: list[Program], tmp_path: Path
+) -> None:
+    """A thread that was not started is not waited for: the pool can be used again."""
+    program = Program(INTERRUPTED_START, tmp_path / "calls")
+    programs.append(program)
+
+    assert program.end(STOPPED_S) == "[1, 2]\n"
+
+
+@pytest.mark.parametrize(
+    "place", [name for name in PLACES if "processes" in PLACES[name]]
+)
+def test_kill_leaves_nothing(
+    place: str, programs: list[Program], tmp_path: Path
+) -> None:
+    """After `kill -9` of the program its workers are gone, and theirs."""
+    program = Program(PLACES[place], tmp_path / "calls")
+    programs.append(program)
+    program.until_called()
+
+    program.signal(signal.SIGKILL)
+    program.process.wait(STOPPED_S)
+
+    workloads.wait_until(lambda: not program.left(), GONE_S)
+
+
+def test_sigterm_leaves_nothing(programs: list[Program], tmp_path: Path) -> None:
+    """A program that is asked to end takes its workers along."""
+    program = Program(PLACES["processes that compute"], tmp_path / "calls")
+    programs.append(program)
+    program.until_called(2)
+
+    program.signal(signal.SIGTERM)
+    program.process.wait(STOPPED_S)
+
+    workloads.wait_until(lambda: not program.left(), GONE_S)

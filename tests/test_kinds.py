@@ -1,0 +1,123 @@
+"""Unit: what a profile says of a function, and when it says nothing."""
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from smartpool._decide.facts import Profile, at_pace
+from smartpool._decide.kinds import (
+    OTHERS_BUSY,
+    held,
+    holds_gil,
+    kind_of,
+    working,
+)
+from smartpool._decide.plan import Kind
+from tests.strategies import profiles, realistic_profiles
+
+WORKS = Profile(calls=10, wall_s=2e-3, cpu_s=1.98e-3, delay_s=0.0, late_s=1.6e-3)
+RELEASES = replace(WORKS, late_s=5e-5, heart_slept_s=1.8e-3)
+WAITS = replace(WORKS, cpu_s=2e-5, late_s=0.0, heart_slept_s=1.9e-3)
+BOTH = replace(WORKS, cpu_s=8e-4, late_s=7e-4, heart_slept_s=1.2e-3)
+
+
+@pytest.mark.parametrize(
+    ("profile", "with_gil", "without"),
+    [
+        pytest.param(WORKS, "cpu", "nogil", id="works"),
+        pytest.param(RELEASES, "nogil", "nogil", id="releases"),
+        pytest.param(WAITS, "io", "io", id="waits"),
+        pytest.param(BOTH, "mixed", "io", id="both"),
+        pytest.param(replace(BOTH, late_s=2e-5), "io", "io", id="waits-and-releases"),
+        pytest.param(Profile(9, 2e-3), "unknown", "unknown", id="no-clock"),
+        pytest.param(replace(WORKS, wall_s=0.0), "unknown", "unknown", id="no-time"),
+        pytest.param(replace(WORKS, late_s=None), "unknown", "nogil", id="no-heart"),
+        pytest.param(
+            replace(WORKS, others_share=0.5), "unknown", "nogil", id="busy-program"
+        ),
+        pytest.param(
+            replace(WAITS, others_share=1.0, late_s=1.5e-3),
+            "io",
+            "io",
+            id="waits-in-a-busy-program",
+        ),
+        pytest.param(
+            replace(BOTH, delay_s=6e-4), "unknown", "unknown", id="busy-machine"
+        ),
+        pytest.param(
+            replace(WAITS, delay_s=6e-4), "io", "io", id="waits-on-a-busy-machine"
+        ),
+    ],
+)
+def test_what_a_function_is_taken_for(
+    profile: Profile, with_gil: str, without: str
+) -> None:
+    """Working or waiting, holding the GIL or not: four answers, and unknown."""
+    assert kind_of(profile, gil=True) == with_gil
+    assert kind_of(profile, gil=False) == without
+
+
+def test_a_busy_machine_makes_nothing_wait() -> None:
+    """Time without a CPU is neither work nor waiting."""
+    profile = replace(WORKS, wall_s=4e-3, delay_s=2e-3)
+
+    least, most = working(profile) or (0.0, 0.0)
+
+    assert least == most == pytest.approx(0.99)
+
+
+def test_what_the_heart_slept_through_is_left_out() -> None:
+    """The GIL's share is of the CPU time that the heart could see."""
+    awake = Profile(1, 10e-3, 10e-3, late_s=8e-3)
+    half = replace(awake, late_s=4e-3, heart_slept_s=5e-3)
+
+    assert held(awake) == pytest.approx(0.8)
+    assert held(half) == pytest.approx(0.8)
+
+
+def test_a_heart_without_a_cpu_may_have_missed_it() -> None:
+    """It is not known whether the GIL was held, unless it was seen to be."""
+    blind = replace(WORKS, late_s=1.7e-3, heart_delay_s=1.6e-3)
+
+    assert holds_gil(blind) is None
+    assert holds_gil(replace(blind, late_s=2.6e-3)) is True
+
+
+@given(profiles(), st.booleans())
+def test_every_profile_is_of_some_kind(profile: Profile, gil: bool) -> None:
+    """No profile is too odd to be asked; shares are shares."""
+    assert kind_of(profile, gil=gil) in get_args(Kind)
+    least, most = working(profile) or (0.0, 1.0)
+    assert 0.0 <= least <= most <= 1.0
+    assert 0.0 <= (held(profile) or 0.0) <= 1.0
+
+
+@given(profiles())
+def test_without_a_gil_nobody_holds_it(profile: Profile) -> None:
+    """Where the GIL is off, no function is taken for one that holds it."""
+    assert kind_of(profile, gil=False) in ("io", "nogil", "unknown")
+
+
+@given(realistic_profiles(), st.floats(1e-3, 1e3))
+def test_how_long_items_take_says_nothing_of_the_kind(
+    profile: Profile, factor: float
+) -> None:
+    """Shares count, not seconds."""
+    slower = at_pace(profile, factor)
+    assume(slower.cpu_s or not profile.cpu_s)  # it may vanish between floats
+
+    assert working(slower) == pytest.approx(working(profile), abs=1e-6)
+    assert held(slower) == pytest.approx(held(profile), abs=1e-6)
+
+
+@given(realistic_profiles(), st.floats(OTHERS_BUSY + 0.01, 8.0))
+def test_a_busy_program_never_makes_a_function_hold_the_gil(
+    profile: Profile, share: float
+) -> None:
+    """While others compute, the answer is waiting or unknown."""
+    busy = replace(profile, others_share=share)
+
+    assert kind_of(busy, gil=True) in ("io", "unknown")

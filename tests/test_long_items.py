@@ -1,0 +1,81 @@
+"""End to end: an item that goes on for long does not hold the others back."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from smartpool import Results, completed, run_parallel, stream_parallel
+from tests import workloads
+
+PATIENCE_S = 20.0
+
+
+def first_until(path: Path, count: int) -> Callable[[int], int]:
+    """Return a function whose first item lasts until `count` others were called."""
+
+    def call(x: int) -> int:
+        if x == 0:
+            workloads.wait_until(lambda: len(workloads.lines(path)) >= count)
+        else:
+            workloads.append(str(path), x)
+        return x
+
+    return call
+
+
+def test_the_others_are_called_meanwhile(tmp_path: Path) -> None:
+    """The first item ends only when all others have been called: no result is lost."""
+    path = tmp_path / "calls"
+    path.touch()
+
+    results: Results[int] = run_parallel(first_until(path, 9), range(10))
+
+    assert results == list(range(10))
+    assert results.report.items == 10
+
+
+def test_a_stream_delivers_all_of_them(tmp_path: Path) -> None:
+    """Also as a stream, in order."""
+    path = tmp_path / "calls"
+    path.touch()
+
+    with stream_parallel(first_until(path, 9), range(10)) as stream:
+        assert list(stream) == list(range(10))
+
+
+def test_an_error_meanwhile(tmp_path: Path) -> None:
+    """An error of another item ends the run once the long one has ended."""
+    path = tmp_path / "calls"
+    path.touch()
+    wait = first_until(path, 1)
+
+    def fails(x: int) -> int:
+        value = wait(x)
+        if x == 1:
+            raise ValueError(x)
+        return value
+
+    with pytest.raises(ValueError, match="1") as caught:
+        run_parallel(fails, range(3))
+
+    assert completed(caught.value)[0] == 0
+
+
+def test_an_error_of_the_long_item() -> None:
+    """The long item's own error ends the run, and the others' results are kept."""
+    others = threading.Semaphore(0)
+
+    def fails(x: int) -> int:
+        if x == 0:
+            for _ in range(3):
+                assert others.acquire(timeout=PATIENCE_S)
+            raise ValueError(x)
+        others.release()
+        return x
+
+    with pytest.raises(ValueError, match="0") as caught:
+        run_parallel(fails, range(4))
+
+    assert completed(caught.value) == {1: 1, 2: 2, 3: 3}
