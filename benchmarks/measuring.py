@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
@@ -25,9 +26,19 @@ def median_s(work: Callable[[], object], repeat: int) -> float:
 
 
 def medians_in_turn(repeat: int, *works: Callable[[], object]) -> tuple[float, ...]:
-    """Return the median seconds of each, taken in turn, so that noise meets all."""
-    rounds = [[once_s(work) for work in works] for _ in range(repeat)]
-    return tuple(median(column) for column in zip(*rounds, strict=True))
+    """Return the median seconds of each, in the order given.
+
+    Each round takes them in another order, so that noise meets all, and so does what
+    one leaves behind for the next (memory given back, which has to be mapped again).
+    """
+    seconds: list[list[float]] = [[] for _ in works]
+    turns = list(range(len(works)))
+    order = random.Random(0)  # the same one each time
+    for _ in range(repeat):
+        order.shuffle(turns)
+        for turn in turns:
+            seconds[turn].append(once_s(works[turn]))
+    return tuple(map(median, seconds))
 
 
 def short(seconds: float) -> str:

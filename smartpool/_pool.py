@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -43,6 +44,7 @@ class Pool:
         """Carry out a run and return its results, in input order."""
         request = self._request(fn, iterables, options)
         results: Results[Any] = Results()
+        before = sys.exception()
         with Drive(self.engine(), request, results) as drive:
             done: dict[int, Any] = {}
             try:
@@ -50,7 +52,7 @@ class Pool:
                 drive.delivery.raise_error()
                 drive.check_complete(len(results))
             except BaseException as exc:
-                notes.hide_waiting(exc)
+                notes.leave_alone(exc, before)
                 done.update(enumerate(results))
                 notes.name_completed(exc, done)
                 raise

@@ -400,6 +400,29 @@ def test_exceptions_that_are_no_errors(
     assert run_parallel(abs, [-1]) == [1]
 
 
+@pytest.mark.parametrize("call", [run_parallel, streamed])
+def test_an_interrupt_has_no_context_but_the_callers(call: Any) -> None:
+    """A Ctrl-C comes in the middle of anything: what it broke off is not its cause."""
+
+    def interrupted(_: int) -> None:
+        try:
+            "".index("what an import looks for in a cache")
+        except ValueError:
+            raise KeyboardInterrupt  # noqa: B904 - as Python does it
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        call(interrupted, range(4), backend="serial")
+    assert caught.value.__context__ is None
+
+    ours = LookupError("of the caller")
+    try:
+        raise ours
+    except LookupError:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            call(interrupted, range(4), backend="serial")
+    assert caught.value.__context__ is ours
+
+
 @pytest.mark.parametrize("backend", ["serial", "threads", "processes", None])
 def test_stop_iteration(backend: Any) -> None:
     """A run raises it; a stream must not, or the reader's loop would just end."""

@@ -1,13 +1,13 @@
 """Unit: what a profile says of a function, and when it says nothing."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import get_args
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from smartpool._decide.facts import Profile, at_pace
+from smartpool._decide.facts import Profile
 from smartpool._decide.kinds import (
     OTHERS_BUSY,
     held,
@@ -106,7 +106,12 @@ def test_how_long_items_take_says_nothing_of_the_kind(
     profile: Profile, factor: float
 ) -> None:
     """Shares count, not seconds."""
-    slower = at_pace(profile, factor)
+    times = {
+        field.name: seconds * factor
+        for field in fields(profile)
+        if field.name.endswith("_s") and (seconds := getattr(profile, field.name))
+    }
+    slower = replace(profile, **times)
     assume(slower.cpu_s or not profile.cpu_s)  # it may vanish between floats
 
     assert working(slower) == pytest.approx(working(profile), abs=1e-6)

@@ -125,26 +125,6 @@ class Profile:
         return max(0.0, self.wall_s - (self.delay_s or 0.0))
 
 
-def at_pace(profile: Profile, factor: float) -> Profile:
-    """Return `profile` as of items that take `factor` times as long.
-
-    What parts of the time went where stays the same.
-    """
-
-    def scaled(seconds: float | None) -> float | None:
-        return None if seconds is None else seconds * factor
-
-    return replace(
-        profile,
-        wall_s=profile.wall_s * factor,
-        cpu_s=scaled(profile.cpu_s),
-        delay_s=scaled(profile.delay_s),
-        late_s=scaled(profile.late_s),
-        heart_delay_s=profile.heart_delay_s * factor,
-        heart_slept_s=profile.heart_slept_s * factor,
-    )
-
-
 def together(one: Profile, other: Profile) -> Profile:
     """Return the profile of the items of both: means by their numbers.
 

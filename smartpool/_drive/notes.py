@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from queue import Empty
 from reprlib import Repr
 from typing import Any, Final
 
@@ -35,14 +34,18 @@ def name_completed(exc: BaseException, results: dict[int, Any]) -> None:
     remember_completed(exc, results)
 
 
-def hide_waiting(exc: BaseException) -> None:
-    """Take our own `Empty` out of an interrupt's traceback.
+def leave_alone(interrupt: BaseException, before: BaseException | None) -> None:
+    """Take out of a Ctrl-C's traceback what we, or an import, handled when it came.
 
-    We wait in steps; an interrupt that comes just when a step ends would be shown as
-    raised while that was handled, as if something had gone wrong before.
+    It comes between any two instructions. Shown as raised while a `queue.Empty` or a
+    `KeyError` was handled it would look as if something had gone wrong before.
+
+    Args:
+        interrupt: What ends the run; untouched unless it is a KeyboardInterrupt.
+        before: What the caller was handling when it called us: that stays.
     """
-    if isinstance(exc.__context__, Empty):
-        exc.__context__ = None
+    if isinstance(interrupt, KeyboardInterrupt) and interrupt is not before:
+        interrupt.__context__ = before
 
 
 def short_args(args: tuple[Any, ...]) -> str:

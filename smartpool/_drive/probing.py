@@ -19,7 +19,7 @@ from typing import Any
 
 from .._decide import probing
 from .._decide.costs import TINY_S
-from .._decide.facts import Profile, at_pace, together
+from .._decide.facts import Profile, together
 from .._observe.meter import Meter
 from .._run.source import Source
 from .delivery import Delivery
@@ -120,8 +120,7 @@ class Probing:
         """Return what the items showed, earlier ones too; `None` if there were none."""
         if not self.values:
             return self._before
-        profile = self._meter.profile(len(self.values))
-        profile = at_pace(profile, self._warm_s / profile.wall_s)
+        profile = self._meter.profile(len(self.values), item_s=self._warm_s)
         return profile if self._before is None else together(self._before, profile)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
@@ -85,10 +86,11 @@ class Stream(Iterator[R], Generic[R]):
     def _read_on(self) -> None:
         if self._closed:
             raise StopIteration
+        before = sys.exception()
         try:
             batch = next(self._batches, None)
         except BaseException as exc:
-            notes.hide_waiting(exc)
+            notes.leave_alone(exc, before)
             self._close(type(exc))
             raise
         if batch is None:

@@ -77,8 +77,10 @@ def hint_of(fn: AnyCallable) -> Hint | None:
     """Return the hint that `fn` was marked with, or `None`."""
     for layer in _layers(fn):
         mark = getattr(layer, MARK, None)
+        if not isinstance(mark, str):
+            continue
         for hint in HINTS:
-            if isinstance(mark, str) and mark == hint:
+            if mark == hint:
                 return hint
     return None
 

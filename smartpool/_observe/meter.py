@@ -124,6 +124,7 @@ class Meter:
         self,
         calls: int,
         *,
+        item_s: float | None = None,
         where: Literal["here", "worker"] = "here",
         finished: bool = True,
     ) -> Profile:
@@ -131,6 +132,14 @@ class Meter:
 
         On the measured thread after the end; or on the heart's thread, in `on_long`,
         while an item still goes on: then `finished` is false.
+
+        Args:
+            calls: Items that were called.
+            item_s: Seconds that an item takes, if the caller knows better than the
+                mean (it leaves a cold start out). All times are set to that pace:
+                what parts of the time went where stays the same.
+            where: Where they were called.
+            finished: Whether they had ended.
         """
         begin, end = self._begin, self._end
         if end is None:
@@ -141,15 +150,15 @@ class Meter:
         others_share = max(0.0, others_s / wall_s) if wall_s > 0 else 0.0
         wall_s = max(0.0, wall_s - self._apart_s)
         cpu_s = max(0.0, cpu_s - self._apart_cpu_s)
-        delay_s = end.delay_s
+        share = 1 / calls if item_s is None or wall_s <= 0 else item_s / wall_s
         return Profile(
             calls=calls,
-            wall_s=wall_s / calls,
-            cpu_s=cpu_s / calls,
-            delay_s=None if delay_s is None else delay_s / calls,
-            late_s=None if end.late_s is None else end.late_s / calls,
-            heart_delay_s=end.heart_delay_s / calls,
-            heart_slept_s=self._slept_s / calls,
+            wall_s=wall_s * share,
+            cpu_s=cpu_s * share,
+            delay_s=None if end.delay_s is None else end.delay_s * share,
+            late_s=None if end.late_s is None else end.late_s * share,
+            heart_delay_s=end.heart_delay_s * share,
+            heart_slept_s=self._slept_s * share,
             others_share=others_share,
             where=where,
             finished=finished,
