@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from . import _fork
+from ._aside import load
 from ._backends.base import Backend
 from ._decide.facts import BackendName
 from ._drive import notes
@@ -131,24 +132,28 @@ def _is_run(indices: Any) -> bool:  # noqa: ANN401
 
 
 def _serial(engine: Engine) -> Backend:
+    load("_backends.serial")
     from ._backends.serial import Serial
 
     return Serial(engine)
 
 
 def _threads(engine: Engine) -> Backend:
+    load("_backends.threads")
     from ._backends.threads import Threads
 
     return Threads(engine)
 
 
 def _processes(engine: Engine) -> Backend:
+    load("_backends.processes")
     from ._backends.processes import Processes
 
     return Processes(engine, cpus=engine.cpus)
 
 
 def _event_loop(engine: Engine) -> Backend:
+    load("_backends.event_loop")
     from ._backends.event_loop import EventLoop
 
     return EventLoop(engine)

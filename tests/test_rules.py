@@ -17,7 +17,8 @@ from tests.strategies import WHY, machines, profiles, workloads
 from tests.thresholds import unfounded
 
 ROOT = Path(__file__).parent.parent
-THRESHOLDS = ["chunks", "costs", "kinds", "limits", "probing", "rules"]
+DECIDING = ROOT / "smartpool" / "_decide"
+MODULES = sorted(path.relative_to(DECIDING) for path in DECIDING.rglob("*.py"))
 CASES = recorded_cases()
 NAMES = [rule.name for rule in RULES]
 
@@ -219,10 +220,10 @@ def test_times_are_said_as_people_say_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-@pytest.mark.parametrize("module", THRESHOLDS)
-def test_every_threshold_says_where_it_comes_from(module: str) -> None:
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_every_threshold_says_where_it_comes_from(module: Path) -> None:
     """A number names a benchmark that there is, or a source, or says it is a guess."""
-    source = (ROOT / "smartpool" / "_decide" / f"{module}.py").read_text("utf-8")
+    source = (DECIDING / module).read_text("utf-8")
 
     assert unfounded(source, ROOT) == []
 

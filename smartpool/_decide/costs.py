@@ -11,6 +11,10 @@ from typing import Final
 
 from .facts import Profile, Workload
 
+WORTH_IT: Final = 0.9
+"""A parallel plan has to promise at most this share of the plain loop's time: a
+guess that leaves room for what a profile of the first items does not know."""
+
 TINY_S: Final = 3e-6
 """Items shorter than this cost less than handing them over, however many they are
 (benchmarks/costs.py: an item of a chunk, threads)."""
@@ -33,9 +37,6 @@ deliver (benchmarks/costs.py)."""
 
 BYTES_PER_S: Final = 0.6e9
 """Bytes through a worker's socket, one way (benchmarks/costs.py: 4 MB)."""
-
-UNMEASURED_BYTES: Final = 0
-"""Taken for the size of what was not measured: a choice, in favour of processes."""
 
 
 def rest_s(workload: Workload, profile: Profile) -> float:
@@ -64,10 +65,11 @@ def turns_s(workload: Workload, profile: Profile) -> float:
 
 
 def travel_s(profile: Profile) -> float:
-    """Return seconds of this program's time that an item's way there and back takes."""
-    size = (profile.arg_bytes or UNMEASURED_BYTES) + (
-        profile.result_bytes or UNMEASURED_BYTES
-    )
+    """Return seconds of this program's time that an item's way there and back takes.
+
+    What was not measured counts as nothing: in favour of processes.
+    """
+    size = (profile.arg_bytes or 0) + (profile.result_bytes or 0)
     return PROCESS_ITEM_S + (profile.pickle_s or 0.0) + size / BYTES_PER_S
 
 

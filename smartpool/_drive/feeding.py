@@ -9,13 +9,8 @@ from .._backends.base import Item
 from .._decide.plan import Reason
 from .._errors import NotPicklableError
 from .._outcome import Error
-from .._run.engine import Engine
 from .._run.run import Run
-from .._run.source import Source
-from .delivery import Delivery
-from .here import Here
-from .record import Record
-from .request import Options
+from .parts import Parts
 
 FEED_S: Final = 0.005
 """Input is handed on after so long, so that workers do not wait for all of it: a
@@ -32,23 +27,11 @@ reader: one that is read, one that is called. A guess."""
 class Feeding:
     """Feeds one run, on the thread that drives it."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        run: Run,
-        source: Source,
-        delivery: Delivery,
-        here: Here,
-        record: Record,
-        options: Options,
-    ) -> None:
-        self._engine = engine
+    def __init__(self, parts: Parts, run: Run) -> None:
+        self._parts = parts
         self._run = run
-        self._source = source
-        self._delivery = delivery
-        self._here = here
-        self._record = record
-        self._options = options
+        self._options = parts.options
+        self._source = parts.source
         self._wanted = run.input_wanted()
         self._ended = False
 
@@ -65,7 +48,7 @@ class Feeding:
     def top_up(self) -> None:
         """Feed what the run wants, as far as the reader's window allows."""
         count = min(self._wanted, self._room())
-        if count <= 0 or self._ended or self._delivery.error is not None:
+        if count <= 0 or self._ended or self._parts.failed:
             return
         if self._options.lazy and count < self._wanted // 4 and self._outstanding():
             return  # wait for room for more at once
@@ -87,7 +70,7 @@ class Feeding:
             if fed and self._is_time(fed, since):
                 self._feed(fed)
                 fed, since = [], time.perf_counter()
-        if self._delivery.error is None:
+        if not self._parts.failed:
             self._ended = self._source.left == 0
             self._feed(fed, last=self._ended)
 
@@ -102,7 +85,7 @@ class Feeding:
         return time.perf_counter() - since > FEED_S
 
     def _feed(self, items: list[Item], *, last: bool = False) -> None:
-        self._engine.feed(self._run, items, last=last)
+        self._parts.engine.feed(self._run, items, last=last)
 
     def _room(self) -> int:
         """Return how many more items may be called ahead of the reader."""
@@ -114,7 +97,7 @@ class Feeding:
         return window - self._outstanding()
 
     def _outstanding(self) -> int:
-        return self._source.out - self._delivery.delivered
+        return self._source.out - self._parts.delivery.delivered
 
     def _encode(self, item: Item) -> bool:
         """Make `item` ready to travel; return whether it is to be fed."""
@@ -131,7 +114,9 @@ class Feeding:
     def _keep_here(self, item: Item, exc: NotPicklableError) -> None:
         """Call an item here that cannot travel; a pinned backend is not left."""
         if self._options.backend is not None:
-            self._delivery.take([(item, Error(exc))])
+            self._parts.delivery.take([(item, Error(exc))])
             return
-        self._record.add(Reason("stays-here", f"some items were called here: {exc}"))
-        self._here.call_item(item)
+        self._parts.record.add(
+            Reason("stays-here", f"some items were called here: {exc}")
+        )
+        self._parts.here.call_item(item)

@@ -21,21 +21,17 @@ from .._decide import probing
 from .._decide.costs import TINY_S
 from .._decide.facts import Profile, together
 from .._observe.meter import Meter
-from .._run.source import Source
-from .delivery import Delivery
-from .here import Here
+from .parts import Parts
 
 
 class Probing:
     """One probe. Use it in a `with`: when that ends, the caller has the run again.
 
     Args:
+        parts: The run.
         take_over: Called on the meter's thread with what the long item has used so
             far. Returns false if there is nothing to do meanwhile (and is asked again
             later), else true once it sees that `caller_back` is set.
-
-        most: Items to call at most, since their results must be delivered before more
-            input is pulled; `None` for no bound.
         before: What earlier items showed, if a probe had to be broken off.
 
     Attributes:
@@ -46,19 +42,17 @@ class Probing:
 
     def __init__(
         self,
-        source: Source,
-        here: Here,
-        delivery: Delivery,
+        parts: Parts,
         take_over: Callable[[Profile], bool],
         *,
-        most: int | None,
         before: Profile | None,
     ) -> None:
-        self._source = source
-        self._here = here
-        self._delivery = delivery
+        self._parts = parts
+        self._source = parts.source
         self._take_over = take_over
-        self._most = most
+        # Items to call at most, since their results must be delivered before more
+        # input is pulled.
+        self._most = parts.ahead
         self._before = before
         self._claim = _thread.allocate_lock()
         self._claim.acquire()
@@ -87,7 +81,7 @@ class Probing:
                 self._batch_s = time.perf_counter()
                 self._mine = False
                 self._claim.release()
-                took_s = self._here.call(elements, count, self.values)
+                took_s = self._parts.here.call(elements, count, self.values)
                 # The best batch tells how short an item is: in another one, another
                 # thread may have had the GIL.
                 best_s = min(best_s, took_s / count)
@@ -95,7 +89,7 @@ class Probing:
                 self._first_s = self._first_s or took_s
                 if not self._reclaim():
                     break  # the meter's thread has taken the run over
-                if self._delivery.error is not None or count < size:
+                if self._parts.failed or count < size:
                     break
                 if self._is_enough(self._warm_s, best_s):
                     break
@@ -185,7 +179,7 @@ class Probing:
             if self._take_over(profile):
                 return True  # and keep the claim
         except BaseException as exc:  # noqa: BLE001 - raised on the caller's thread
-            self._delivery.fail(exc)
+            self._parts.delivery.fail(exc)
             return True
         self._long_s = going_s * probing.ASK_AGAIN
         self._claim.release()

@@ -52,6 +52,9 @@ def dumps_by_value(thing: Any, modules: Iterable[str] = ()) -> bytes:  # noqa: A
     Raises:
         Exception: Whatever pickling raises.
     """
+    from .._aside import load
+
+    load("_worker.cloud")
     from . import cloud
 
     return cloud.dumps(thing, modules, PROTOCOL)

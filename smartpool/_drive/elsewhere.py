@@ -1,0 +1,222 @@
+"""The part of a run that the engine carries out, seen from the thread that drives it.
+
+It feeds what is wanted, takes in what is told, and plans again when told to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from queue import Empty
+from typing import Final
+
+from .._decide.facts import Profile
+from .._decide.plan import Plan, Reason
+from .._errors import NotPicklableError
+from .._observe.budget import current_budget
+from .._run import run as messages
+from .._run.engine import GRACE_S
+from .._run.run import Run
+from .delivery import Batch
+from .feeding import Feeding
+from .parts import Parts
+
+HELP_BELOW_S: Final = 0.05
+"""The caller helps while workers start, with items shorter than this: a guess."""
+
+SIGNAL_S: Final = 0.2
+"""How late a Ctrl-C may be noticed, at worst (promise 5 leaves a second)."""
+
+END_S: Final = 5.0
+"""How long the end of a stopped run is waited for: ten times its grace."""
+
+
+class Elsewhere:
+    """One run of the engine's, not begun yet.
+
+    Attributes:
+        run: The run, once it has begun.
+        results_came: Whether workers have returned anything.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._feeding: Feeding | None = None
+        self.run: Run | None = None
+        self.results_came: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has begun, and is not over."""
+        return self.run is not None and not self._parts.over
+
+    def begin(self, plan: Plan) -> None:
+        """Hand the run to the engine."""
+        parts = self._parts
+        backend = parts.engine.backend(plan.backend)
+        job = parts.deciding.job(plan.workers)
+        try:
+            parts.deciding.prepare(backend, job)
+        except NotPicklableError as exc:
+            parts.delivery.fail(exc)
+            parts.over = True
+            return
+        run = Run(job, plan, backend, parts.source.left, parts.engine.cpus)
+        run.tenant.nested = current_budget() is not None
+        if parts.here.item_s is not None:
+            run.expect(parts.here.item_s, parts.here.calls)
+        self._feeding = Feeding(parts, run)
+        # Known before it starts: an interrupt in between must find it to end it.
+        self.run = run
+        parts.engine.start(run)
+
+    def batches(self, *, helps: bool) -> Iterator[Batch]:
+        """Drive it to its end, and yield what is finished.
+
+        Args:
+            helps: Whether items may be called here while workers start.
+        """
+        run = self.run
+        assert run is not None
+        while not self._parts.over:
+            yield from self._parts.delivery.drain()
+            helps = helps and self._help(run)
+            if not helps:
+                self.step()
+
+    def step(self) -> None:
+        """Feed what is wanted, and take in one message."""
+        run = self.run
+        assert run is not None
+        self._feed(run)
+        # Not without a limit: a signal that comes just before the wait begins is
+        # seen only when it ends.
+        try:
+            message = run.inbox.get(timeout=SIGNAL_S)
+        except Empty:
+            return
+        self._take_in(run, message)
+
+    def nudge(self) -> None:
+        """Wake the thread that waits for a message, from another one."""
+        if self.run is not None:
+            self.run.inbox.put(messages.Nudge())
+
+    def cancel(self) -> None:
+        """Have nothing new started, and what is called stopped after its grace."""
+        if self.run is not None:
+            self._parts.engine.cancel(self.run)
+
+    def close(self, *, at_once: bool) -> None:
+        """End it, if it goes on, and wait until nothing of it is called any more."""
+        run = self.run
+        if run is None or self._parts.over:
+            return
+        self._parts.engine.cancel(run, 0.0 if at_once else GRACE_S)
+        self._wait_for_the_end(run)
+
+    def abandon(self) -> None:
+        """End it without a wait or a lock: for finalizers, on any thread."""
+        if self.run is not None and not self._parts.over:
+            self._parts.engine.abandon_run(self.run)
+
+    def _feed(self, run: Run) -> None:
+        failed = self._parts.failed
+        assert self._feeding is not None
+        self._feeding.top_up()
+        if self._parts.failed and not failed:
+            self._parts.engine.cancel(run)
+
+    def _take_in(self, run: Run, message: messages.Message) -> None:
+        feeding = self._feeding
+        assert feeding is not None
+        match message:
+            case messages.Outcomes(outcomes):
+                self._take_outcomes(run, outcomes)
+            case messages.Want(count):
+                feeding.want(count)
+            case messages.Returned(items):
+                feeding.take_back(items)
+            case messages.Observed(profile):
+                self._plan_again(run, profile)
+            case messages.Doubt(profile, text):
+                self._doubt(run, profile, text)
+            case messages.GilChanged():
+                self._gil_changed(run)
+            case messages.Over(error):
+                if error is not None:
+                    self._parts.delivery.fail(error)
+                self._parts.end()
+            case messages.Nudge():
+                pass
+
+    def _take_outcomes(self, run: Run, outcomes: list[messages.Settled]) -> None:
+        failed, self.results_came = self._parts.failed, True
+        self._parts.delivery.take(outcomes)
+        if self._parts.failed and not failed:
+            self._parts.engine.cancel(run)
+
+    def _plan_again(self, run: Run, profile: Profile) -> None:
+        pending = run.dispatcher.pending
+        if pending or self._parts.source.left != 0:
+            plan = self._parts.deciding.decide(profile, self._parts.sample, pending)
+            self._follow(run, self._parts.deciding.adopt(plan))
+
+    def _doubt(self, run: Run, profile: Profile, text: str) -> None:
+        if self._parts.options.hint is None:
+            self._parts.record.add(Reason("not-as-planned", f"{text}: planned again"))
+            self._plan_again(run, profile)
+
+    def _gil_changed(self, run: Run) -> None:
+        if self._parts.options.backend is None and run.plan.backend == "threads":
+            self._parts.deciding.note_gil()
+            profile = self._parts.deciding.profile or Profile(1, run.stats.item_s)
+            # How it was held while there was another one says nothing of this one.
+            self._plan_again(run, replace(profile, late_s=None, where="here"))
+
+    def _follow(self, run: Run, plan: Plan) -> None:
+        """Have the engine carry out another plan for what is left."""
+        if plan.backend == "serial" or self._parts.options.backend is not None:
+            # What was handed over stays where it is: to take it back for what is
+            # left would be worth little.
+            return
+        backend = self._parts.engine.backend(plan.backend)
+        try:
+            self._parts.deciding.prepare(backend, run.job)
+        except NotPicklableError as exc:
+            self._parts.record.add(Reason("stays-here", str(exc)))
+            return
+        self._parts.engine.switch(run, plan, backend)
+
+    def _help(self, run: Run) -> bool:
+        """Call an item here while worker processes start; return whether to go on.
+
+        Not when they are up: a busy thread here makes a worker's round trip of
+        0.1 ms one of 5 ms (the switch interval).
+        """
+        plan, item_s = run.plan, self._parts.here.item_s
+        worth_it = plan.backend == "processes" and plan.kind == "cpu"
+        if not worth_it or item_s is None or item_s > HELP_BELOW_S:
+            return False
+        if self._parts.failed or self._feeding is None:
+            return False
+        self._feed(run)
+        with suppress(Empty):
+            message = run.inbox.get_nowait()
+            self._take_in(run, message)
+            return isinstance(message, messages.Want)
+        item = self._feeding.next_to_help()
+        if item is None:
+            return False
+        self._parts.here.call_item(item)
+        return True
+
+    def _wait_for_the_end(self, run: Run) -> None:
+        """Look for the end only: nobody reads the results any more."""
+        until = time.monotonic() + END_S
+        with suppress(Empty):
+            while not self._parts.over:
+                message = run.inbox.get(timeout=max(0.0, until - time.monotonic()))
+                self._parts.over = isinstance(message, messages.Over)

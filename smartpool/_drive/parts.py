@@ -1,0 +1,55 @@
+"""What all that drive one run on the caller's side have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._run.engine import Engine
+from .._run.source import Source
+from .deciding import Deciding
+from .delivery import Delivery
+from .here import Here
+from .record import Record
+from .request import Options, Request
+
+
+class Parts:
+    """The parts of one run. Only the thread that drives it touches them.
+
+    Args:
+        engine: Whose workers to use.
+        request: What to do.
+
+    Attributes:
+        sample: Arguments and result of an item, to see what their way would cost.
+        over: Whether nothing of the run goes on any more.
+    """
+
+    def __init__(self, engine: Engine, request: Request) -> None:
+        self.engine: Engine = engine
+        self.options: Options = request.options
+        self.source = Source(request.iterables)
+        self.record = Record()
+        self.delivery = Delivery(return_exceptions=self.options.return_exceptions)
+        self.here = Here(request.fn, self.source, self.delivery)
+        self.deciding = Deciding(engine, request, self.source, self.record)
+        self.sample: tuple[Any, Any] | None = None
+        self.over = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether something has ended the run early."""
+        return self.delivery.error is not None
+
+    @property
+    def ahead(self) -> int | None:
+        """Items that may be pulled before the last ones are delivered; `None`: any."""
+        if self.options.lazy and not self.source.container:
+            return 1
+        return self.options.window
+
+    def end(self) -> None:
+        """Note that all has been done that will be; the input's own error is raised."""
+        if self.source.error is not None:
+            self.delivery.fail(self.source.error)
+        self.over = True
