@@ -15,7 +15,11 @@ class Outcome(Protocol):
         ...
 
     def load(self) -> Value | Error:
-        """Return it as objects. May run code of the user's classes; never raises."""
+        """Return it as objects. May run code of the user's classes.
+
+        Raises:
+            KeyboardInterrupt: If one comes meanwhile; nothing else is raised.
+        """
         ...
 
 

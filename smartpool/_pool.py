@@ -54,6 +54,8 @@ class Pool:
                 drive.check_complete(len(results))
             except BaseException as exc:
                 notes.leave_alone(exc, before)
+                for indices, values in drive.delivery.drain():
+                    done.update(zip(indices, values, strict=True))
                 done.update(enumerate(results))
                 notes.name_completed(exc, done)
                 raise

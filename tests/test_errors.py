@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -339,6 +340,30 @@ def test_completed_of_a_stream(backend: Any) -> None:
     assert completed(caught.value).items() <= {0: 5, 1: 6, 3: 7, 4: 8}.items()
 
 
+def test_completed_of_a_thread_that_is_let_go() -> None:
+    """What it finished before the call that cannot be ended is not lost with it."""
+    waits, over = threading.Event(), threading.Event()
+
+    def fn(x: int) -> int:
+        if x == 3:
+            waits.set()
+            over.wait(workloads.DEADLINE_S)
+        if x == 4:
+            assert waits.wait(workloads.DEADLINE_S)
+            raise ValueError("four")
+        return x
+
+    try:
+        with pytest.raises(ValueError, match="four") as caught:
+            run_parallel(fn, range(8), backend="threads", max_workers=2, chunksize=4)
+        done = completed(caught.value)
+    finally:
+        over.set()
+
+    assert {0: 0, 1: 1, 2: 2}.items() <= done.items()
+    assert 3 not in done
+
+
 def test_completed_is_of_the_last_run() -> None:
     """An exception object that is raised again says what its last run has done."""
     error = ValueError("always the same")
@@ -421,6 +446,21 @@ def test_an_interrupt_has_no_context_but_the_callers(call: Any) -> None:
         with pytest.raises(KeyboardInterrupt) as caught:
             call(interrupted, range(4), backend="serial")
     assert caught.value.__context__ is ours
+
+
+@pytest.mark.parametrize("return_exceptions", [True, False])
+def test_an_interrupt_while_a_result_is_loaded(return_exceptions: bool) -> None:
+    """It is the caller's, and never an item's result; what was loaded is kept."""
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_parallel(
+            workloads.InterruptsLoading,
+            range(4),
+            backend="processes",
+            max_workers=1,
+            chunksize=4,
+            return_exceptions=return_exceptions,
+        )
+    assert sorted(completed(caught.value)) == [0, 1]
 
 
 @pytest.mark.parametrize("backend", ["serial", "threads", "processes", None])

@@ -277,6 +277,79 @@ def test_an_interrupt_just_before_a_wait(
     assert program.end(60) == "0 were noticed late\n"
 
 
+TINY = """\
+import random
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+def same(x):
+    return x
+
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+before, moments, came = threads(), random.Random(1), 0
+for _ in range(300):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.0005, 0.002))
+        while True:
+            run_parallel(same, range(3))
+    except KeyboardInterrupt:
+        came += 1
+end = time.monotonic() + 10
+while threads() > before and time.monotonic() < end:
+    time.sleep(0.01)
+print(came, "came,", threads() - before, "threads are left", file=sys.stderr)
+"""
+
+
+def test_interrupts_at_any_moment_of_a_tiny_run(
+    programs: list[Program], tmp_path: Path
+) -> None:
+    """The thread that measures ends, wherever in its start or end one comes."""
+    program = Program(TINY, tmp_path / "calls")
+    programs.append(program)
+
+    shown = program.end(60)
+
+    # One may come inside a callback of the interpreter's, which says so and goes on.
+    assert shown.endswith("0 threads are left\n"), shown
+
+
+INTERRUPTED_STOP = """\
+from smartpool._observe import meter
+
+class Interrupted(meter.Meter):
+    times = 0
+    def _read(self, cpu_s):
+        if not Interrupted.times and meter._thread.get_ident() == self._ident:
+            Interrupted.times += 1
+            raise KeyboardInterrupt
+        return super()._read(cpu_s)
+
+from smartpool._drive import probing
+probing.Meter = Interrupted
+
+def long(x):
+    time.sleep(0.3)
+    return x
+
+try:
+    run_parallel(long, range(10))
+except KeyboardInterrupt:
+    print(Interrupted.times, run_parallel(long, range(2)), file=sys.stderr)
+"""
+
+
+def test_an_interrupt_at_the_end_of_a_measurement(
+    programs: list[Program], tmp_path: Path
+) -> None:
+    """The thread that has taken the run over meanwhile gives it back."""
+    program = Program(INTERRUPTED_STOP, tmp_path / "calls")
+    programs.append(program)
+
+    assert program.end(20) == "1 [0, 1]\n"
+
+
 INTERRUPTED_START = """\
 import threading
 from smartpool._run import reactor

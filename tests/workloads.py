@@ -310,3 +310,19 @@ class ByIndex:
         if index >= self.count:
             raise IndexError(index)
         return index
+
+
+class InterruptsLoading:
+    """A result whose third one stands for a Ctrl-C while it is loaded in the parent."""
+
+    def __init__(self, x: int) -> None:
+        self.state = x, os.getpid()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InterruptsLoading._load, self.state
+
+    @staticmethod
+    def _load(x: int, process: int) -> int:
+        if x == 2 and process != os.getpid():
+            raise KeyboardInterrupt
+        return x

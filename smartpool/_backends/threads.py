@@ -6,7 +6,8 @@ first out: those that were used last have warm caches, and the others grow old a
 
 Who may finish a chunk: its thread when the calls are over, or `kill`, which lets go of
 a thread whose call cannot be ended. Both take the chunk out of `_running` first, and
-only one of them finds it there.
+only one of them finds it there. What was called until then is reported by whoever it
+is; the lock of a chunk keeps its reports in the order of its items.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Threads:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._idle: list[_Thread] = []
-        self._running: dict[int, Chunk] = {}
+        self._running: dict[int, _Going] = {}
         self._cancelled: set[int] = set()
         self._closed = False
 
@@ -49,7 +50,7 @@ class Threads:
 
     def place(self, chunk: Chunk) -> None:
         """Give `chunk` to the thread that was used last, or to a new one."""
-        self._running[chunk.id] = chunk
+        self._running[chunk.id] = _Going(chunk)
         try:
             thread = self._idle.pop()
         except IndexError:
@@ -69,9 +70,9 @@ class Threads:
 
     def kill(self, job: Job) -> None:
         """Let go of the calls of `job`: a thread cannot be ended."""
-        for chunk in list(self._running.values()):
-            if chunk.job is job and self._running.pop(chunk.id, None) is not None:
-                self._host.finish(chunk, Usage(0, 0.0, 0.0, let_go=True))
+        for going in list(self._running.values()):
+            if going.chunk.job is job:
+                self._settle(going, Usage(0, 0.0, 0.0, let_go=True))
 
     def forget(self, job: Job) -> None:
         """Drop what is kept for `job`."""
@@ -104,11 +105,13 @@ class Threads:
         chunk = thread.take()
         if chunk is None:
             return False
-        usage, outcomes = self._call(chunk)
+        going = self._running.get(chunk.id)
+        usage = Usage(0, 0.0, 0.0) if going is None else self._call(going)
         # Idle before it is finished: what follows the chunk comes back to this
         # thread, with no other to be woken.
         self._idle.append(thread)
-        self._settle(chunk, usage, outcomes)
+        if going is not None:
+            self._settle(going, usage)
         return True
 
     def _retire(self, thread: _Thread) -> bool:
@@ -120,34 +123,55 @@ class Threads:
             return False
         return True
 
-    def _call(self, chunk: Chunk) -> tuple[Usage, list[Outcome]]:
-        job, outcomes, calls = chunk.job, list[Outcome](), 0
+    def _call(self, going: _Going) -> Usage:
+        chunk, calls = going.chunk, 0
+        job = chunk.job
         began = reported = time.perf_counter()
         cpu_0 = time.thread_time()
         for item in chunk.items:
             if job.id in self._cancelled or chunk.id not in self._running:
                 break  # cancelled; or let go, and its job perhaps forgotten since
             outcome = _call_in(job.context, job.fn, item.args)
-            outcomes.append(outcome)
+            going.unreported.append(outcome)
             calls += 1
             if outcome.failed and job.stop_on_error:
                 break
             now = time.perf_counter()
             if now - reported > REPORT_EVERY_S and calls < len(chunk.items):
-                self._report(chunk, outcomes)
-                outcomes, reported = [], now
-        wall_s = time.perf_counter() - began
-        return Usage(calls, wall_s, time.thread_time() - cpu_0), outcomes
+                self._report(going)
+                reported = now
+        return Usage(calls, time.perf_counter() - began, time.thread_time() - cpu_0)
 
-    def _report(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
-        if outcomes and chunk.id in self._running:
-            self._host.report(chunk, outcomes)
+    def _report(self, going: _Going) -> None:
+        with going.lock:
+            if going.chunk.id in self._running:
+                self._report_rest(going)
 
-    def _settle(self, chunk: Chunk, usage: Usage, outcomes: list[Outcome]) -> None:
-        if self._running.pop(chunk.id, None) is not None:
-            if outcomes:
-                self._host.report(chunk, outcomes)
-            self._host.finish(chunk, usage)
+    def _settle(self, going: _Going, usage: Usage) -> None:
+        with going.lock:
+            if self._running.pop(going.chunk.id, None) is not None:
+                self._report_rest(going)
+                self._host.finish(going.chunk, usage)
+
+    def _report_rest(self, going: _Going) -> None:
+        outcomes, going.unreported = going.unreported, []
+        if outcomes:
+            self._host.report(going.chunk, outcomes)
+
+
+class _Going:
+    """A chunk that is being called, and what became of its items since the last report.
+
+    Its thread alone adds to that, and adds to nothing that anybody reads once the
+    chunk is out of `_running`.
+    """
+
+    __slots__ = ("chunk", "lock", "unreported")
+
+    def __init__(self, chunk: Chunk) -> None:
+        self.chunk = chunk
+        self.lock = threading.RLock()  # a report may lead to `kill` on the same thread
+        self.unreported: list[Outcome] = []
 
 
 class _Thread(threading.Thread):

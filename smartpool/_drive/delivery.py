@@ -51,17 +51,19 @@ class Delivery:
     def take(self, outcomes: list[tuple[Item, Outcome]]) -> None:
         """Take in outcomes: results, and errors as results or as the end."""
         indices, values = list[int](), list[Any]()
-        for item, outcome in outcomes:
-            loaded = outcome.load()
-            if not isinstance(loaded, Error):
-                value = loaded.value
-            elif not self.take_error(loaded.error, item.index, item.args):
-                continue
-            else:
-                value = loaded.error
-            indices.append(item.index)
-            values.append(value)
-        self.add(indices, values)
+        try:
+            for item, outcome in outcomes:
+                loaded = outcome.load()
+                if not isinstance(loaded, Error):
+                    value = loaded.value
+                elif not self.take_error(loaded.error, item.index, item.args):
+                    continue
+                else:
+                    value = loaded.error
+                indices.append(item.index)
+                values.append(value)
+        finally:  # an interrupt must not take along what was loaded before it
+            self.add(indices[: len(values)], values)
 
     def take_error(self, exc: BaseException, index: int, args: tuple[Any, ...]) -> bool:
         """Name the item that raised; return whether its error is its result."""

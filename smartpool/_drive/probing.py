@@ -133,6 +133,7 @@ class Probing:
             nudge: Wakes that thread, should it wait for its run's inbox.
         """
         self.caller_back = True
+        self._meter.let_go()  # an interrupt may have come before it was stopped
         if not self._reclaim():
             nudge()
             self._meter.join()

@@ -15,6 +15,7 @@ import _thread
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Literal, Self
 
 from .._decide.facts import Profile
@@ -84,7 +85,11 @@ class Meter:
         self._gone.acquire()
         self._begin = _Reading(time.thread_time())
         self._due = self._begin.wall_s + BEAT_S
-        _thread.start_new_thread(self._beat, ())
+        try:
+            _thread.start_new_thread(self._beat, ())
+        except BaseException:  # an interrupt, and the heart beats perhaps
+            self.let_go()
+            raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -92,8 +97,15 @@ class Meter:
 
     def stop(self) -> None:
         """End the measurement, on the measured thread. What `on_long` does goes on."""
-        if self._end is None:
-            self._end = self._read(time.thread_time())
+        try:
+            if self._end is None:
+                self._end = self._read(time.thread_time())
+        finally:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let the heart end, whatever came of the measurement. Twice does no harm."""
+        with suppress(RuntimeError):  # it was free already
             self._stop.release()
 
     def join(self) -> None:

@@ -121,11 +121,18 @@ class Encoded:
         self._data = data if len(data) >= COPIED_BYTES else bytes(data)
 
     def load(self) -> Value | Error:
-        """Return it as objects. May run code of the user's classes; never raises."""
+        """Return it as objects. May run code of the user's classes.
+
+        Raises:
+            KeyboardInterrupt: If one comes meanwhile: it is the caller's and not the
+                item's, which would be returned and not raised.
+        """
         try:
             if self.failed:
                 return Error(load_error(self._data))
             return Value(loads(self._data))
+        except KeyboardInterrupt:
+            raise
         except BaseException as exc:  # noqa: BLE001 - user code; it is the outcome
             return Error(exc)
 
