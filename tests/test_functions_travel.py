@@ -178,7 +178,7 @@ def test_a_function_that_rebinds_a_global_goes_where_it_is_sent(option: Any) -> 
 # -- scripts without a main guard --------------------------------------------------------
 
 SCRIPT = """\
-import dataclasses, os
+import dataclasses, os, sys
 from smartpool import run_parallel
 
 @dataclasses.dataclass(frozen=True)
@@ -221,6 +221,11 @@ else:
 
 assert os.getpid() not in run_parallel(where, range(4), backend="processes")
 assert run_parallel(lambda x: x * x, range(10)) == [x * x for x in range(10)]
+
+unaided = run_parallel(lambda x: x + sum(n * n for n in range(20_000)), range(400))
+assert [one - unaided[0] for one in unaided] == list(range(400))
+gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+assert unaided.report.plan.backend == ("processes" if gil else "threads"), unaided.report
 print("done")
 """
 

@@ -1,0 +1,100 @@
+"""End to end: what hints, and what is learnt, do to a run. Read from the plan."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smartpool import (
+    cpu_bound,
+    io_bound,
+    learned,
+    machine,
+    nogil,
+    run_parallel,
+    stream_parallel,
+)
+from tests import workloads
+from tests.choices import pure, steps_for
+
+
+def waits(_: int) -> bool:
+    """Wait for a moment, whatever the hint says."""
+    return threading.Event().wait(0.005)
+
+
+WHERE = {"io": "threads", "nogil": "threads", "cpu": "processes"}
+
+
+@pytest.mark.parametrize("hint", ["cpu", "io", "nogil"])
+def test_a_hint_fixes_the_kind(hint: Any) -> None:
+    """Also against what was measured, on every way in."""
+    report = run_parallel(waits, range(100), hint=hint).report
+    with stream_parallel(waits, range(100), hint=hint) as stream:
+        next(stream)
+        streamed = stream.report.plan
+
+    gil = machine().gil
+    kind = "nogil" if hint == "cpu" and not gil else hint
+    for plan in (report.plan, streamed):
+        assert plan.kind == kind, report
+        assert plan.backend == (WHERE[hint] if gil else "threads"), report
+    if hint == "io":
+        assert report.plan.grow_to > machine().cpus
+    else:
+        assert report.plan.workers <= machine().cpus
+
+
+@pytest.mark.parametrize("mark", [cpu_bound, io_bound, nogil])
+def test_the_calls_hint_is_before_the_decorators(
+    mark: Callable[[Callable[[int], None]], Callable[[int], None]],
+) -> None:
+    """The nearer word counts."""
+
+    @mark
+    def marked(_: int) -> None:
+        threading.Event().wait(0.002)
+
+    assert run_parallel(marked, range(100), hint="io").report.plan.kind == "io"
+    assert run_parallel(marked, range(100), hint="nogil").report.plan.kind == "nogil"
+    kinds = {cpu_bound: "cpu" if machine().gil else "nogil", io_bound: "io"}
+    plan = run_parallel(marked, range(100)).report.plan
+    assert plan.kind == kinds.get(mark, "nogil")
+
+
+def computed(path: str, steps: int, x: int) -> int:
+    """Compute, and leave a line that says for which item."""
+    workloads.append(path, x)
+    return x + 0 * pure(steps, x)
+
+
+def test_each_item_of_a_run_that_leaves_is_called_once(tmp_path: Path) -> None:
+    """Unaided: those of the probe here, the others elsewhere."""
+    path = str(tmp_path / "calls")
+
+    results = run_parallel(partial(computed, path, steps_for(0.001)), range(600))
+
+    plan = results.report.plan
+    assert plan.backend == ("processes" if machine().gil else "threads"), results.report
+    assert results == list(range(600))
+    assert sorted(map(int, workloads.lines(path))) == list(range(600))
+
+
+def test_a_run_is_learnt() -> None:
+    """What its plan was made from can be looked at afterwards."""
+
+    def fresh(_: int) -> None:
+        threading.Event().wait(0.003)
+
+    assert learned(fresh) is None
+    report = run_parallel(fresh, range(100)).report
+
+    known = learned(fresh)
+    assert known is not None
+    assert known.plan.kind == report.plan.kind == "io"
+    assert known.profile.wall_s >= 0.003
