@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
 
 from ._decide.facts import BACKENDS, BackendName, Hint
-from ._drive.request import Options, check_count, check_one_of
+from ._drive.request import Options, check_count, check_flag, check_one_of
 from ._drive.stream import Stream
 from ._pool import Pool, default_pool
 from ._report.report import Results
@@ -62,6 +62,10 @@ def run_parallel(fn: Callable[[A, B, C], R], a: Iterable[A], b: Iterable[B],
                  c: Iterable[C], /,
                  **options: Unpack[RunOptions]) -> Results[R]: ...
 @overload
+def run_parallel(fn: Callable[..., Awaited[R]], a: Iterable[Any], b: Iterable[Any],
+                 c: Iterable[Any], d: Iterable[Any], /, *more: Iterable[Any],
+                 **options: Unpack[RunOptions]) -> Results[R]: ...
+@overload
 def run_parallel(fn: Callable[..., R], a: Iterable[Any], b: Iterable[Any],
                  c: Iterable[Any], d: Iterable[Any], /, *more: Iterable[Any],
                  **options: Unpack[RunOptions]) -> Results[R]: ...
@@ -99,7 +103,9 @@ def run_parallel(
             ``async def``. `None` decides.
         chunksize: Items that travel together; `None` lets measurements choose.
         return_exceptions: Put what an item raised in its place among the results,
-            as `asyncio.gather` does, instead of ending the run.
+            as `asyncio.gather` does, instead of ending the run. Type checkers take
+            results for what `fn` returns, unless they are annotated, such as
+            ``results: list[int | BaseException] = run_parallel(...)``.
 
     Returns:
         A list of the results, in input order, with a `report`.
@@ -137,8 +143,20 @@ def stream_parallel(fn: Callable[[A, B], Awaited[R]], a: Iterable[A], b: Iterabl
 def stream_parallel(fn: Callable[[A, B], R], a: Iterable[A], b: Iterable[B], /,
                     **options: Unpack[StreamOptions]) -> Stream[R]: ...
 @overload
+def stream_parallel(fn: Callable[[A, B, C], Awaited[R]], a: Iterable[A], b: Iterable[B],
+                    c: Iterable[C], /,
+                    **options: Unpack[StreamOptions]) -> Stream[R]: ...
+@overload
+def stream_parallel(fn: Callable[[A, B, C], R], a: Iterable[A], b: Iterable[B],
+                    c: Iterable[C], /,
+                    **options: Unpack[StreamOptions]) -> Stream[R]: ...
+@overload
+def stream_parallel(fn: Callable[..., Awaited[R]], a: Iterable[Any], b: Iterable[Any],
+                    c: Iterable[Any], d: Iterable[Any], /, *more: Iterable[Any],
+                    **options: Unpack[StreamOptions]) -> Stream[R]: ...
+@overload
 def stream_parallel(fn: Callable[..., R], a: Iterable[Any], b: Iterable[Any],
-                    c: Iterable[Any], /, *more: Iterable[Any],
+                    c: Iterable[Any], d: Iterable[Any], /, *more: Iterable[Any],
                     **options: Unpack[StreamOptions]) -> Stream[R]: ...
 # fmt: on
 def stream_parallel(
@@ -186,6 +204,7 @@ def stream_parallel(
 
     .. versionadded:: 0.1.0
     """
+    check_flag("ordered", ordered)
     options = Options(
         hint, backend, max_workers, chunksize, return_exceptions, buffersize, lazy=True
     )
@@ -238,9 +257,21 @@ class SmartPool:
     def run_parallel(self, fn: Callable[[A, B], R], a: Iterable[A], b: Iterable[B], /,
                      **options: Unpack[RunOptions]) -> Results[R]: ...
     @overload
-    def run_parallel(self, fn: Callable[..., R], a: Iterable[Any], b: Iterable[Any],
-                     c: Iterable[Any], /, *more: Iterable[Any],
+    def run_parallel(self, fn: Callable[[A, B, C], Awaited[R]], a: Iterable[A],
+                     b: Iterable[B], c: Iterable[C], /,
                      **options: Unpack[RunOptions]) -> Results[R]: ...
+    @overload
+    def run_parallel(self, fn: Callable[[A, B, C], R], a: Iterable[A],
+                     b: Iterable[B], c: Iterable[C], /,
+                     **options: Unpack[RunOptions]) -> Results[R]: ...
+    @overload
+    def run_parallel(self, fn: Callable[..., Awaited[R]], a: Iterable[Any],
+                     b: Iterable[Any], c: Iterable[Any], d: Iterable[Any], /,
+                     *more: Iterable[Any], **options: Unpack[RunOptions]) -> Results[R]: ...
+    @overload
+    def run_parallel(self, fn: Callable[..., R], a: Iterable[Any],
+                     b: Iterable[Any], c: Iterable[Any], d: Iterable[Any], /,
+                     *more: Iterable[Any], **options: Unpack[RunOptions]) -> Results[R]: ...
     # fmt: on
     def run_parallel(
         self,
@@ -277,9 +308,21 @@ class SmartPool:
                         b: Iterable[B], /,
                         **options: Unpack[StreamOptions]) -> Stream[R]: ...
     @overload
-    def stream_parallel(self, fn: Callable[..., R], a: Iterable[Any], b: Iterable[Any],
-                        c: Iterable[Any], /, *more: Iterable[Any],
+    def stream_parallel(self, fn: Callable[[A, B, C], Awaited[R]], a: Iterable[A],
+                        b: Iterable[B], c: Iterable[C], /,
                         **options: Unpack[StreamOptions]) -> Stream[R]: ...
+    @overload
+    def stream_parallel(self, fn: Callable[[A, B, C], R], a: Iterable[A],
+                        b: Iterable[B], c: Iterable[C], /,
+                        **options: Unpack[StreamOptions]) -> Stream[R]: ...
+    @overload
+    def stream_parallel(self, fn: Callable[..., Awaited[R]], a: Iterable[Any],
+                        b: Iterable[Any], c: Iterable[Any], d: Iterable[Any], /,
+                        *more: Iterable[Any], **options: Unpack[StreamOptions]) -> Stream[R]: ...
+    @overload
+    def stream_parallel(self, fn: Callable[..., R], a: Iterable[Any],
+                        b: Iterable[Any], c: Iterable[Any], d: Iterable[Any], /,
+                        *more: Iterable[Any], **options: Unpack[StreamOptions]) -> Stream[R]: ...
     # fmt: on
     def stream_parallel(
         self,
@@ -299,6 +342,7 @@ class SmartPool:
         Raises:
             PoolClosedError: If the pool is closed.
         """
+        check_flag("ordered", ordered)
         options = Options(
             hint,
             backend,

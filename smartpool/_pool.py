@@ -25,13 +25,15 @@ from ._run.engine import Engine
 class Pool:
     """What a `SmartPool` owns: an engine, made when it is first needed.
 
-    After a fork the child starts afresh: the parent's workers are the parent's.
+    After a fork the child starts afresh: the parent's workers are the parent's. A pool
+    that nobody has any more is closed soon after.
     """
 
     def __init__(self, max_workers: int | None, backend: BackendName | None) -> None:
         self._max_workers: int | None = max_workers
         self._backend: BackendName | None = backend
         self._engine: Engine | None = None
+        self._dropped: weakref.finalize[[], Pool] | None = None
         self._making = threading.Lock()
         self._closed = False
         _fork.register(self)
@@ -72,7 +74,8 @@ class Pool:
     ) -> Stream[Any]:
         """Begin a run whose results are read one by one."""
         request = self._request(fn, iterables, options)
-        return Stream(Drive(self.engine(), request), ordered=ordered)
+        drive = Drive(self.engine(), request)
+        return Stream(drive, ordered=ordered, keeps=self)
 
     def engine(self) -> Engine:
         """Return the engine.
@@ -82,27 +85,36 @@ class Pool:
         """
         with self._making:
             if self._closed:
-                raise PoolClosedError("the pool is closed: make a new one")
+                raise PoolClosedError(_ENDING if _pools.ending else _CLOSED)
             if self._engine is None:
                 _pools.add(self)
                 cpus = max(machine().cpus, self._max_workers or 1)
-                self._engine = Engine(cpus, _MAKERS)
+                engine = Engine(cpus, _MAKERS)
+                self._dropped = weakref.finalize(self, engine.drop)
+                self._dropped.atexit = False  # `close_all` sees to that
+                self._engine = engine
             return self._engine
 
     def close(self) -> None:
-        """End all runs and workers; nothing if the pool is closed."""
+        """End all runs and workers; nothing if that has been done."""
         with self._making:
             self._closed, engine = True, self._engine
-            self._engine = None
         if engine is not None:
             engine.close()
+            self._forget_engine()  # not before: who is interrupted can close again
 
     def after_fork_in_child(self) -> None:
         """Start afresh: give back what was inherited, and make anew when needed."""
-        engine, self._engine = self._engine, None
+        engine = self._forget_engine()
         self._making = threading.Lock()
         if engine is not None:
             engine.abandon()
+
+    def _forget_engine(self) -> Engine | None:
+        if self._dropped is not None:
+            self._dropped.detach()
+        engine, self._engine = self._engine, None
+        return engine
 
     def _request(
         self,
@@ -171,6 +183,9 @@ _MAKERS: Final[dict[BackendName, Callable[[Engine], Backend]]] = {
 
 # -- the default pool, and the end of the program ------------------------------------
 
+_CLOSED: Final = "the pool is closed: make a new one"
+_ENDING: Final = "the program is ending: no more runs can begin"
+
 
 class _Pools:
     """The default pool, and all pools that may have workers."""
@@ -179,6 +194,7 @@ class _Pools:
         self.lock = threading.Lock()
         self.default: Pool | None = None
         self.closes_at_exit = False
+        self.ending = False
         self.all: weakref.WeakSet[Pool] = weakref.WeakSet()
         _fork.register(self)
 
@@ -187,15 +203,22 @@ class _Pools:
         self.lock = threading.Lock()
 
     def add(self, pool: Pool) -> None:
-        """Have `pool` closed at the end of the program."""
+        """Have `pool` closed at the end of the program.
+
+        Raises:
+            PoolClosedError: If that has come already.
+        """
         with self.lock:
-            self.all.add(pool)
             if not self.closes_at_exit:
+                self.ending = not _at_exit(self.close_all)
                 self.closes_at_exit = True
-                _at_exit(self.close_all)
+            if self.ending:
+                raise PoolClosedError(_ENDING)
+            self.all.add(pool)
 
     def close_all(self) -> None:
         """Close all pools."""
+        self.ending = True
         for pool in list(self.all):
             pool.close()
 
@@ -222,11 +245,19 @@ def close_default_pool() -> None:
         pool.close()
 
 
-def _at_exit(callback: Callable[[], None]) -> None:
-    """Have `callback` called before the interpreter waits for its threads."""
+def _at_exit(callback: Callable[[], None]) -> bool:
+    """Have `callback` called before the interpreter waits for its threads.
+
+    Returns:
+        Whether it will be: not if the interpreter waits for them already.
+    """
     register = getattr(threading, "_register_atexit", None)
     if register is None:
         import atexit
 
         register = atexit.register
-    register(callback)
+    try:
+        register(callback)
+    except RuntimeError:
+        return False
+    return True

@@ -145,6 +145,34 @@ def fork_and_die(path: str) -> None:
     os._exit(3)
 
 
+def missing_after_two_forks(_: Any = None) -> list[int]:
+    """Return which descriptors of a child's own a child of that child does not have."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        mine = [os.open(os.devnull, os.O_RDONLY) for _ in range(8)]
+        grandchild = os.fork()
+        if grandchild == 0:
+            os.write(write, bytes(fd for fd in mine if not is_open(fd)) or b"\0")
+            os._exit(0)
+        os.waitpid(grandchild, 0)
+        os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    said = os.read(read, 100)
+    os.close(read)
+    assert said, "they died"
+    return [fd for fd in said if fd]
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
 async def wait_a_moment(x: int) -> int:
     import asyncio
 

@@ -11,7 +11,7 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -66,6 +66,12 @@ def wait(seconds: float, _: int) -> None:
 def digest(data: bytes, _: int) -> bytes:
     """Hash; lets go of the GIL."""
     return hashlib.sha256(data).digest()
+
+
+def returns_generator(steps: int, _: int) -> Iterator[int]:
+    """Compute, and return what cannot be pickled."""
+    total = spin(steps)
+    return (total for _ in range(3))
 
 
 def search(text: str, _: int) -> int:
@@ -133,6 +139,13 @@ def _one_thread_a_cpu(plan: Plan, _: bool) -> bool:
 
 def _more_than_cpus(plan: Plan, gil_on: bool) -> bool:
     return plan.backend == ("processes" if gil_on else "threads") and plan.workers > 2
+
+
+def _stays(plan: Plan, gil_on: bool) -> bool:
+    """Return whether it stays here, and the reason says why."""
+    if not gil_on:
+        return plan.backend == "threads"
+    return plan.backend in EITHER and "cannot be pickled" in plan.reasons[0].text
 
 
 def _pure(rng: Random | None) -> Case:
@@ -211,6 +224,20 @@ def _refused(rng: Random | None) -> Case:
     return Case("a lock in a closure", locked, range(500))
 
 
+def _refused_results(rng: Random | None) -> Case:
+    seconds = 0.001 if rng is None else rng.uniform(0.0005, 0.003)
+    steps = steps_for(seconds)
+    return Case(
+        f"{seconds * 1e3:.2f} ms", partial(returns_generator, steps), range(500)
+    )
+
+
+def _refused_items(rng: Random | None) -> Case:
+    seconds = 0.001 if rng is None else rng.uniform(0.0005, 0.003)
+    locks = [threading.Lock() for _ in range(500)]
+    return Case(f"{seconds * 1e3:.2f} ms", partial(pure, steps_for(seconds)), locks)
+
+
 PROCESSES, THREADS, SERIAL = ("processes",), ("threads",), ("serial",)
 EITHER = ("serial", "threads")
 
@@ -232,6 +259,13 @@ ROWS = {
             _on(("event_loop",), ("event_loop",)),
         ),
         Row("long", lambda: _long(None), _long, _on(PROCESSES, THREADS)),
-        Row("refused", lambda: _refused(None), _refused, _on(EITHER, THREADS)),
+        Row("refused", lambda: _refused(None), _refused, _stays),
+        Row(
+            "refused results",
+            lambda: _refused_results(None),
+            _refused_results,
+            _stays,
+        ),
+        Row("refused items", lambda: _refused_items(None), _refused_items, _stays),
     )
 }

@@ -5,6 +5,10 @@ what the ``python`` block above it prints; in it ``...`` stands for anything. Wi
 ``<!-- report -->`` above an ``output`` block it is a report: its first line has to be
 as shown but for numbers and times; the others are this machine's at this moment, and
 are at most 7. A block below ``<!-- not run -->`` is not run.
+
+An example is a file that a page includes. Below it stands what it prints: a ``text``
+block below ``<!-- with the GIL -->``, another below ``<!-- without the GIL -->``. Its
+lines have to be as shown but for numbers and times; at their end comes a report.
 """
 
 import re
@@ -16,9 +20,17 @@ BLOCK = re.compile(
     r"^```(?P<language>\w+)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+EXAMPLE = re.compile(
+    r"^```\{literalinclude\} examples/(?P<name>\w+\.py)$"
+    r"|^<!-- (?P<build>with(?:out)? the GIL) -->\n+```text\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+REPORT = re.compile(r"^(?=\d+ items? on )", re.MULTILINE)
 REPORT_LINES = 8
 SEPARATOR = "-- next block --"
-TIME = re.compile(r"\d[\d.,_]*(e[-+]?\d+)?( ?(ns|us|µs|ms|s|min|MB|kB|B|%)\b)?")
+TIME = re.compile(
+    r"\d[\d.,_]*((a|b|rc)\d+)?(e[-+]?\d+)?( ?(ns|us|µs|ms|s|min|MB|kB|B|%)\b)?"
+)
 
 
 @dataclass(slots=True)
@@ -49,6 +61,19 @@ def snippets(text: str) -> list[Snippet]:
     return found
 
 
+def examples(text: str) -> dict[str, dict[str, str]]:
+    """Return what each example of a page prints: by its file's name, and by build."""
+    found: dict[str, dict[str, str]] = {}
+    name = ""
+    for block in EXAMPLE.finditer(text):
+        if block["name"]:
+            name = block["name"]
+            found[name] = {}
+        else:
+            found[name][block["build"]] = block["text"]
+    return found
+
+
 def program(parts: list[Snippet], page: Path) -> str:
     """Return one program that runs `parts` and prints a separator after each."""
     pieces: list[str] = []
@@ -63,6 +88,17 @@ def program(parts: list[Snippet], page: Path) -> str:
 
 def _shape(text: str) -> str:
     return re.sub(r"\s+", " ", TIME.sub("#", text)).strip()
+
+
+def example_agrees(expected: str, printed: str) -> bool:
+    """Say whether an example printed what its page shows: some lines, and a report."""
+    head, report = REPORT.split(expected, maxsplit=1)
+    said, *reported = REPORT.split(printed, maxsplit=1)
+    return (
+        len(reported) == 1
+        and _shape(head) == _shape(said)
+        and agrees(report, reported[0], is_report=True)
+    )
 
 
 def agrees(expected: str, printed: str, *, is_report: bool = False) -> bool:

@@ -192,7 +192,7 @@ def test_what_was_let_go_begins_no_further_call(
     began, release = tmp_path / "began", tmp_path / "release"
     job = placing.job_of(partial(workloads.mark_and_wait, str(began), str(release)))
     chunk = placing.place(job, 0, 1, 2)
-    workloads.wait_until(began.exists)
+    workloads.wait_until(lambda: workloads.lines(began) == ["0"])
 
     placing.host.do(lambda: placing.backend.cancel(job))
     placing.host.do(lambda: placing.backend.kill(job))

@@ -36,6 +36,7 @@ class DispatcherMachine(RuleBasedStateMachine):
         self.settled: list[int] = []
         self.dropped: list[int] = []
         self.aside: list[Item] = []
+        self.given_back = 0
         self.stopped = False
         self.open = True
 
@@ -52,14 +53,16 @@ class DispatcherMachine(RuleBasedStateMachine):
         self.fed += count
         (self.dropped if self.stopped else self.pending).extend(new)
 
-    @rule()
-    def close_input(self) -> None:
-        self.dispatcher.close_input()
-        self.open = False
+    @rule(data=st.data())
+    def close_input(self, data: st.DataObject) -> None:
+        taken_back = data.draw(st.integers(0, self.given_back))
+        self.dispatcher.close_input(taken_back)
+        self.open = self.open and taken_back < self.given_back
 
-    @rule()
-    def reopen_input(self) -> None:
-        self.dispatcher.reopen_input()
+    @rule(count=st.integers(1, 5))
+    def give_back(self, count: int) -> None:
+        self.dispatcher.give_back(count)
+        self.given_back += count
         self.open = not self.stopped
 
     @precondition(lambda self: self.pending)
@@ -165,10 +168,27 @@ def test_a_stopped_run_ends_with_what_is_in_flight() -> None:
     dispatcher.settle(chunk, 1)
     dispatcher.feed(items)
     dispatcher.put_back(items)
-    dispatcher.reopen_input()
+    dispatcher.give_back(6)
 
     assert not dispatcher.over
     assert dispatcher.finish(chunk) == []
+    assert dispatcher.over
+
+
+def test_an_end_that_was_said_too_early_does_not_count() -> None:
+    """Who says that no more comes may not know of what is on its way back to it."""
+    dispatcher = Dispatcher()
+    dispatcher.feed(Item(index, (index,)) for index in range(3))
+    back = dispatcher.withdraw()
+    dispatcher.give_back(len(back))
+
+    dispatcher.close_input(0)
+    assert not dispatcher.over
+
+    dispatcher.feed(back)
+    dispatcher.close_input(3)
+    assert not dispatcher.input_open
+    assert [item.index for item in dispatcher.take(9, 100)] == [0, 1, 2]
     assert dispatcher.over
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import itertools
 import threading
 import traceback
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 import smartpool
-from smartpool import SmartPool, completed, run_parallel, stream_parallel
+from smartpool import SmartPool, completed, machine, run_parallel, stream_parallel
 from smartpool._pool import _MAKERS
 from tests import workloads
 
@@ -137,6 +139,30 @@ def test_buffersize(call: Any, value: Any, error: type[Exception]) -> None:
         call(never, never_pulled(), buffersize=value)
 
 
+NO_FLAGS: list[Any] = ["no", "", None, 0, 1, []]
+
+
+@entry
+@pytest.mark.parametrize("value", NO_FLAGS)
+def test_return_exceptions_is_a_flag(call: Any, value: Any) -> None:
+    """Any text would count as true, "no" too."""
+    with pytest.raises(TypeError) as caught:
+        call(never, never_pulled(), return_exceptions=value)
+
+    text = f"return_exceptions must be True or False, not {value!r}"
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("call", [stream_parallel, stream_in_pool])
+@pytest.mark.parametrize("value", NO_FLAGS)
+def test_ordered_is_a_flag(call: Any, value: Any) -> None:
+    """It is checked like the other one."""
+    with pytest.raises(TypeError) as caught:
+        call(never, never_pulled(), ordered=value)
+
+    assert str(caught.value) == f"ordered must be True or False, not {value!r}"
+
+
 @entry
 @pytest.mark.parametrize(
     ("name", "value", "error"),
@@ -207,6 +233,75 @@ def test_a_backend_of_the_pool_that_does_not_fit(backend: Any, fn: Any) -> None:
             pool.run_parallel(fn, never_pulled())
         with pytest.raises(ValueError, match="'event_loop'"):
             pool.stream_parallel(fn, never_pulled())
+
+
+def wraps_async(item: int) -> Any:
+    return workloads.same_async(item)
+
+
+@pytest.mark.parametrize("call", [run_parallel, streamed])
+@pytest.mark.parametrize("backend", [None, "serial", "threads"])
+@pytest.mark.parametrize("return_exceptions", [True, False])
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_plain_function_that_returns_a_coroutine(
+    call: Any, backend: Any, return_exceptions: bool, lazy: bool
+) -> None:
+    """Nobody would await it: the message says so, and all of them are closed."""
+    items = iter(range(300)) if lazy else range(300)
+    with pytest.raises(TypeError) as caught:
+        call(wraps_async, items, backend=backend, return_exceptions=return_exceptions)
+    gc.collect()  # one that was not closed warns now, which fails the test
+
+    what, wrong, right = str(caught.value).splitlines()
+    assert what.startswith("fn returned a coroutine object of same_async")
+    assert "Probably you wrote:    def wraps_async(...): return same_async" in wrong
+    assert "async def wraps_async(...): return await same_async(...)" in right
+    assert completed(caught.value) == {}
+
+
+def test_a_lambda_that_returns_a_coroutine() -> None:
+    """What to write instead is shorter than what was written."""
+    with pytest.raises(TypeError) as caught:
+        run_parallel(lambda item: workloads.same_async(item), [1, 2])  # noqa: PLW0108
+
+    _, wrong, right = str(caught.value).splitlines()
+    assert "run_parallel(lambda item: same_async(item), items)" in wrong
+    assert "run_parallel(same_async, items)" in right
+
+
+def test_a_coroutine_as_a_result_in_a_process() -> None:
+    """It cannot come back, and the message says what to pass."""
+    with pytest.raises(smartpool.NotPicklableError, match="async def itself"):
+        run_parallel(wraps_async, range(4), backend="processes")
+
+
+def test_a_coroutine_that_somebody_else_runs_is_left_alone() -> None:
+    """What was handed on to a loop goes on there."""
+    began = threading.Event()
+
+    async def awaited() -> int:
+        began.set()
+        await asyncio.sleep(0.1)
+        return 3
+
+    def handed_on(_: int) -> Any:
+        coroutine = awaited()
+        futures.append(asyncio.run_coroutine_threadsafe(coroutine, loop))
+        assert began.wait(workloads.DEADLINE_S)
+        return coroutine
+
+    futures: list[Any] = []
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        with pytest.raises(TypeError, match="returned a coroutine"):
+            run_parallel(handed_on, [1])
+        assert futures[0].result(workloads.DEADLINE_S) == 3
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 @pytest.mark.parametrize(
@@ -283,20 +378,39 @@ def test_return_exceptions_streamed(backend: Any) -> None:
     assert shown == ["0", "1", "two", "3", "4", "5"]
 
 
-def test_remote_traceback() -> None:
+@pytest.mark.parametrize("hint", [None, "cpu"], ids=["observed", "not-observed"])
+def test_remote_traceback(hint: Any) -> None:
     """From a process it comes with the traceback there, as its cause."""
     with pytest.raises(ValueError, match="two") as caught:
         run_parallel(
             partial(workloads.fail_at, 2, partial(ValueError, "two")),
             range(4),
             backend="processes",
+            hint=hint,
         )
 
-    shown = "".join(traceback.format_exception(caught.value))
-    assert caught.value.__cause__ is not None
-    assert "workloads.py" in shown
-    assert "fail_at" in shown
-    assert "calling.py" not in shown  # our own frames are of no interest
+    remote = str(caught.value.__cause__)
+    assert remote.strip() in "".join(traceback.format_exception(caught.value))
+    assert "workloads.py" in remote
+    assert "fail_at" in remote
+    ours = Path(smartpool.__file__).parent
+    assert str(ours) not in remote  # our own frames are of no interest
+    assert remote.count("  File ") == 1
+
+
+@pytest.mark.parametrize("make", [workloads.NoNotesError, workloads.BadNoteError])
+def test_bad_notes_cost_no_worker(make: type[Exception]) -> None:
+    """The exception is its item's, and no other one of a worker that died of it."""
+    results = run_parallel(
+        partial(workloads.fail_at, 1, make),
+        range(3),
+        backend="processes",
+        max_workers=1,
+        chunksize=3,
+        return_exceptions=True,
+    )
+
+    assert [type(result) for result in results] == [int, make, int]
 
 
 @pytest.mark.parametrize("backend", ["serial", "threads", "event_loop", None])
@@ -484,7 +598,6 @@ def test_stop_iteration_of_a_coroutine() -> None:
 
 def test_cancelled_error_of_an_item() -> None:
     """A coroutine that raises it by itself has failed; the run is not cancelled."""
-    import asyncio
 
     async def fn(x: int) -> int:
         if x == 2:
@@ -623,3 +736,61 @@ def test_an_infinite_iterable_streamed() -> None:
     """Only what is read, and a bounded number more, is pulled."""
     with stream_parallel(abs, itertools.count(-5)) as stream:
         assert list(itertools.islice(stream, 8)) == [5, 4, 3, 2, 1, 0, 1, 2]
+
+
+# -- what cannot be pickled, where no backend was asked for --------------------------
+
+unpinned = pytest.mark.parametrize("call", [run_parallel, streamed])
+hinted = pytest.mark.parametrize("hint", [None, "cpu"])
+
+
+@unpinned
+@hinted
+@pytest.mark.parametrize("fn", [workloads.make_holder, workloads.find_holder])
+@pytest.mark.parametrize("return_exceptions", [True, False])
+def test_results_that_cannot_be_pickled(
+    call: Any, hint: Any, fn: Any, return_exceptions: bool
+) -> None:
+    """The first ones show it, and the others stay here: all is as in a plain loop."""
+    results = call(fn, range(200), hint=hint, return_exceptions=return_exceptions)
+
+    assert results[0] == fn(0)
+    assert results[1:] == [workloads.Holder(number) for number in range(1, 200)]
+
+
+@unpinned
+@hinted
+def test_items_that_cannot_be_pickled(call: Any, hint: Any) -> None:
+    """The first one shows it, and the others stay here: all is as in a plain loop."""
+    items = [workloads.Holder(number) for number in range(200)]
+
+    assert call(workloads.number_of, items, hint=hint) == list(range(200))
+
+
+@pytest.mark.parametrize("stuck", ["results", "items"])
+def test_what_stays_here_says_why(stuck: str) -> None:
+    """With a GIL it would have gone to processes; nothing of it did."""
+    items = [workloads.Holder(number) for number in range(200)]
+    if stuck == "results":
+        report = run_parallel(workloads.make_holder, range(200), hint="cpu").report
+    else:
+        report = run_parallel(workloads.number_of, items, hint="cpu").report
+
+    assert set(report.on) <= {"serial", "threads"}
+    if machine().gil:
+        (text, *_) = [one.text for one in report.reasons if one.rule == "stays-here"]
+        assert "cannot be pickled" in text
+        assert "lock" in text
+
+
+def test_some_items_that_cannot_be_pickled() -> None:
+    """They are called here, the others where they belong, and one reason says so."""
+    items = [workloads.Holder(n) if n % 3 == 2 else n for n in range(300)]
+
+    results: Any = run_parallel(workloads.number_of, items, hint="cpu")
+
+    assert results == list(range(300))
+    kept = [one for one in results.report.reasons if "called here" in one.text]
+    assert len(kept) <= 1
+    if machine().gil:
+        assert "first because item" in kept[0].text

@@ -68,6 +68,23 @@ def test_the_calls_hint_is_before_the_decorators(
     assert plan.kind == ("nogil" if kind == "cpu" and not machine().gil else kind)
 
 
+def test_a_hint_on_an_async_def_is_not_ignored_without_a_word() -> None:
+    """It changes nothing yet: the report says so, whoever gave the hint."""
+
+    @cpu_bound
+    async def marked(x: int) -> int:
+        return x
+
+    results = run_parallel(workloads.same_async, [1, 2], hint="nogil")
+    assert results == [1, 2]
+    assert "hint='nogil' changes nothing" in results.report.explain()
+    assert results.report.reasons[0].facts == {"hint": "nogil"}
+    with stream_parallel(marked, [1, 2]) as stream:
+        next(stream)
+        assert "hint='cpu' changes nothing" in stream.report.explain()
+    assert "hint" not in run_parallel(workloads.same_async, [1]).report.explain()
+
+
 def computed(path: str, steps: int, x: int) -> int:
     """Compute, and leave a line that says for which item."""
     workloads.append(path, x)

@@ -58,6 +58,15 @@ async def awaits(x):
     began()
     await asyncio.sleep(60)
 
+async def blocks(x):
+    wait(x)
+
+async def computes(x):
+    spin(x)
+
+async def goes_on(x):
+    return x
+
 def items():
     began()
     yield 1
@@ -89,6 +98,8 @@ PLACES = {
         "run_parallel(spin, range(9), backend='processes', max_workers=2)"
     ),
     "an event loop": "run_parallel(awaits, range(1000))",
+    "an event loop that is blocked": "run_parallel(blocks, range(9))",
+    "an event loop that computes": "run_parallel(computes, range(9))",
     "chunks on processes": (
         "run_parallel(short, range(10**6), backend='processes', max_workers=2)"
     ),
@@ -241,6 +252,27 @@ def test_going_on_after_an_interrupt(
     assert program.end(STOPPED_S).split("\n") == ["went on", ""]
     assert program.process.returncode == 0
     workloads.wait_until(lambda: not program.left(), GONE_S)
+
+
+def test_going_on_beside_a_blocked_event_loop(
+    programs: list[Program], tmp_path: Path
+) -> None:
+    """What blocks it cannot be stopped: it holds up neither later runs nor the end."""
+    code = (
+        "try:\n"
+        "    run_parallel(blocks, range(4))\n"
+        "except KeyboardInterrupt:\n"
+        "    assert run_parallel(goes_on, [1, 2]) == [1, 2]\n"
+        "    print('went on', file=sys.stderr)\n"
+    )
+    program = Program(code, tmp_path / "calls")
+    programs.append(program)
+    program.until_called()
+
+    program.signal(signal.SIGINT)
+
+    assert program.end(STOPPED_S).split("\n") == ["went on", ""]
+    assert program.process.returncode == 0
 
 
 OFTEN = """\

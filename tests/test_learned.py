@@ -1,18 +1,29 @@
-"""Unit: what is kept of functions."""
+"""Unit: what is kept of functions, and what a sample item shows before."""
 
 import functools
 import os
+import pickle
+import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from smartpool._backends._processes import payloads
+from smartpool._backends.base import Job
 from smartpool._decide.facts import Profile
 from smartpool._decide.plan import Plan, Reason
+from smartpool._drive import deciding
+from smartpool._drive.deciding import Deciding
+from smartpool._drive.record import Record
+from smartpool._drive.request import Options, Request
 from smartpool._observe import learned as store
 from smartpool._observe.learned import Learned, forget_all, learned, recall, remember
+from smartpool._run.source import Source
+from tests.recorded import TWO_CPUS
 
 PLAN = Plan(
     backend="processes",
@@ -135,3 +146,106 @@ def test_a_forked_child_goes_on() -> None:
         remember(made(1), KNOWN)
         os._exit(0 if recall(square) == KNOWN else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# -- what cannot travel --------------------------------------------------------------
+
+
+class Anywhere:
+    """Stands for an engine, and its backend of processes: what travels is pickled."""
+
+    cpus, travels = 2, True
+
+    def warm_workers(self) -> int:
+        return 2
+
+    def backend(self, _: str) -> Any:
+        return self
+
+    def prepare(self, job: Job) -> None:
+        job.function = payloads.prepare(job)
+
+
+class Refuses:
+    """Raises an error when it is pickled that raises an error when it is shown."""
+
+    def __reduce__(self) -> str:
+        raise self.Odd
+
+    class Odd(Exception):
+        def __repr__(self) -> str:
+            raise ValueError
+
+
+WORKS = Profile(20, 1e-3, 9.9e-4, delay_s=0.0, late_s=8e-4)
+
+
+def decided(fn: Callable[..., Any], args: Any, *results: Any) -> Plan:
+    """Return the plan for a function that works, after one item and some results."""
+    engine: Any = Anywhere()
+    request = Request(fn, (range(2000),), Options(), is_async=False)
+    asked = Deciding(engine, request, Source(request.iterables), Record())
+    return asked.adopt(asked.decide(WORKS, (args, [*results])))
+
+
+@pytest.mark.parametrize(
+    ("args", "results", "why"),
+    [
+        (threading.Lock(), [1], r"the first item cannot be pickled: .*lock"),
+        (1, [threading.Lock()], r"a result, of type lock, cannot be pickled: .*lock"),
+        (1, [None, "", [iter, threading.Lock()]], r"a result, of type list, .*lock"),
+        (Refuses(), [1], r"the first item cannot be pickled: Refuses\.Odd$"),
+    ],
+)
+def test_what_cannot_travel_stays_and_is_remembered(
+    args: Any, results: list[Any], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the sample shows is in the reason, and in what is learnt."""
+    monkeypatch.setattr(deciding, "machine", lambda: TWO_CPUS)
+
+    plan = decided(square, args, *results)
+
+    assert (plan.rule, plan.backend) == ("stays-here", "serial")
+    assert re.search(why, plan.reasons[0].text)
+    known = learned(square)
+    assert known is not None
+    assert known.unpicklable is not None
+    assert re.search(why, known.unpicklable)
+
+
+def test_a_function_that_cannot_travel_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its sample does not matter then."""
+    monkeypatch.setattr(deciding, "machine", lambda: TWO_CPUS)
+    lock = threading.Lock()
+
+    def locked(x: int) -> int:
+        with lock:
+            return x
+
+    assert decided(locked, 1, 1).rule == "stays-here"
+    known = learned(locked)
+    assert known is not None
+    assert "locked cannot be pickled" in str(known.unpicklable)
+
+
+def test_what_cloudpickle_takes_travels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What plain pickle refuses may go by value: it is tried before anything stays."""
+    monkeypatch.setattr(deciding, "machine", lambda: TWO_CPUS)
+
+    assert decided(square, lambda: 1, lambda: 2, None).rule == "gil-held"
+    known = learned(square)
+    assert known is not None
+    assert known.unpicklable is None
+
+
+def test_what_is_plain_but_goes_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class of `__main__` goes along by value: what it refers to has to go, too."""
+    monkeypatch.setattr(deciding, "machine", lambda: TWO_CPUS)
+    main: Any = sys.modules["__main__"]
+    held = type("HeldByMain", (), {"__module__": "__main__", "lock": threading.Lock()})
+    monkeypatch.setattr(main, "HeldByMain", held, raising=False)
+
+    assert pickle.loads(pickle.dumps(held())).lock is held.lock  # type: ignore[attr-defined]
+    assert decided(square, held(), 1).rule == "stays-here"

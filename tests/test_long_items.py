@@ -2,11 +2,19 @@
 
 import threading
 from collections.abc import Callable
+from itertools import repeat
 from pathlib import Path
 
 import pytest
 
-from smartpool import Results, completed, run_parallel, stream_parallel
+from smartpool import (
+    NotPicklableError,
+    Results,
+    completed,
+    machine,
+    run_parallel,
+    stream_parallel,
+)
 from tests import workloads
 
 PATIENCE_S = 20.0
@@ -34,6 +42,17 @@ def test_the_others_are_called_meanwhile(tmp_path: Path) -> None:
 
     assert results == list(range(10))
     assert results.report.items == 10
+
+
+def test_what_repeats_does_not_hold_them_back(tmp_path: Path) -> None:
+    """An endless `repeat` beside a list is no generator: the list ends it."""
+    path = tmp_path / "calls"
+    path.touch()
+    wait = first_until(path, 9)
+
+    results = run_parallel(lambda x, y: wait(x) + y, range(10), repeat(100))
+
+    assert results == list(range(100, 110))
 
 
 def test_a_stream_delivers_all_of_them(tmp_path: Path) -> None:
@@ -79,3 +98,25 @@ def test_an_error_of_the_long_item() -> None:
         run_parallel(fails, range(4))
 
     assert completed(caught.value) == {1: 1, 2: 2, 3: 3}
+
+
+def test_a_result_that_cannot_come_back_meanwhile(tmp_path: Path) -> None:
+    """Nobody could know: the error says what to do, and no item is called twice."""
+    path = tmp_path / "calls"
+    path.touch()
+    wait = first_until(path, 1)
+
+    def made(x: int) -> object:
+        wait(x)
+        return (number for number in range(x))
+
+    def run() -> list[object]:
+        return run_parallel(made, range(20), hint="cpu")
+
+    if machine().gil:
+        with pytest.raises(NotPicklableError, match=r'generator.*backend="threads"'):
+            run()
+    else:
+        assert len(run()) == 20
+    called = workloads.lines(path)
+    assert len(called) == len(set(called))

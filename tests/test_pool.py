@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,15 +24,22 @@ import pytest
 import smartpool
 from smartpool import PoolClosedError, SmartPool, run_parallel, stream_parallel
 from smartpool._backends.processes import Processes
-from smartpool._pool import _MAKERS
+from smartpool._backends.threads import Threads
+from smartpool._pool import _MAKERS, _pools
+from smartpool._run import engine, relief, switching
+from smartpool._worker import cloud
 from tests import workloads
+from tests.leaks import Snapshot, left_behind
 
 ROOT = Path(smartpool.__file__).parent.parent
 BACKENDS: list[Any] = [*_MAKERS, None]
 HANG_S = 10.0
+SOON_S = 2.5
+"""Far less than what is waited for at worst; the machine may be busy."""
 
 each_backend = pytest.mark.parametrize("backend", BACKENDS)
 in_flight = pytest.mark.parametrize("backend", ["threads", "processes", "event_loop"])
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 
 def processes_of(pool: SmartPool) -> Processes:
@@ -265,6 +275,204 @@ def test_closing_the_pool_before_the_stream(backend: Any) -> None:
     stream.close()
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Let SIGINT raise here, whatever the tests were started under."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_an_interrupt_while_a_pool_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the wait; closing again waits for the rest, and all is given back."""
+    reached, go_on, real = threading.Event(), threading.Event(), Processes.close
+
+    def close(self: Processes) -> None:
+        reached.set()
+        assert go_on.wait(HANG_S)
+        real(self)
+
+    def interrupt() -> None:
+        assert reached.wait(HANG_S)
+        ident = threading.main_thread().ident
+        assert ident is not None
+        signal.pthread_kill(ident, signal.SIGINT)
+
+    monkeypatch.setattr(Processes, "close", close)
+    before = Snapshot()
+    pool = SmartPool(max_workers=2)
+    pool.run_parallel(abs, range(4), backend="processes")
+    processes = processes_of(pool)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.close()
+    assert processes.worker_pids()
+    thread.join(HANG_S)
+    go_on.set()
+    pool.close()
+
+    assert processes.worker_pids() == []
+    assert left_behind(before) == []
+
+
+class Interrupted:
+    """Interrupts what is called in it, at the n-th place where a signal could."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __enter__(self) -> None:
+        sys.setprofile(self.look)
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def look(self, _frame: object, event: str, _arg: object) -> None:
+        # Python looks for signals when a function of its own begins, and when one in
+        # C is over (and in loops, each round of which calls something here).
+        self.left -= event in ("call", "c_return")
+        if self.left == 0:
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_at_any_moment_of_a_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where no thread is to be had for it: a second one does what was left."""
+    monkeypatch.setattr(engine, "_aside", refuse)
+    at, step, met = 1, 5, False
+    while not met:
+        before = Snapshot()
+        pool = SmartPool(max_workers=1)
+        pool.run_parallel(abs, range(2), backend="processes")
+        moment = Interrupted(at)
+
+        try:
+            with moment:
+                pool.close()
+        except KeyboardInterrupt:
+            pass
+        pool.close()
+
+        assert not left_behind(before), at
+        met, at = moment.left > 0, at + step
+    assert at > 10 * step  # it was interrupted at many of them
+
+
+def refuse(*_: object) -> Any:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_backend_that_cannot_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error is raised; the others have been closed."""
+    real = Threads.close
+
+    def close(self: Threads) -> None:
+        real(self)
+        raise OSError("not today")
+
+    monkeypatch.setattr(Threads, "close", close)
+    pool = SmartPool(max_workers=1)
+    pool.run_parallel(abs, range(2), backend="threads")
+    pool.run_parallel(abs, range(2), backend="processes")
+    processes = processes_of(pool)
+
+    with pytest.raises(OSError, match="not today"):
+        pool.close()
+
+    assert processes.worker_pids() == []
+    pool._pool._engine = None  # closed, but for what cannot be
+
+
+def test_a_closed_engine_makes_no_backend() -> None:
+    """Nobody would close that."""
+    pool = SmartPool()
+    engine = pool._pool.engine()
+    pool.close()
+
+    with pytest.raises(PoolClosedError):
+        engine.backend("event_loop")
+
+
+# -- dropped -----------------------------------------------------------------------------
+
+
+@each_backend
+def test_a_pool_that_nobody_has_any_more(backend: Any) -> None:
+    """It closes itself."""
+    before = Snapshot()
+    pool = SmartPool(max_workers=2)
+    pool.run_parallel(workloads.on(backend, abs), range(4), backend=backend)
+
+    del pool
+
+    assert left_behind(before) == []
+
+
+@each_backend
+def test_a_stream_keeps_its_pool(backend: Any) -> None:
+    """Who reads it need not hold the pool; without the stream that is closed."""
+    before = Snapshot()
+    stream = SmartPool(max_workers=2).stream_parallel(
+        workloads.on(backend, workloads.same), range(50), backend=backend
+    )
+    gc.collect()
+
+    assert list(stream) == list(range(50))
+
+    del stream
+    assert left_behind(before) == []
+
+
+def test_dropping_a_pool_waits_for_nothing() -> None:
+    """It may happen at any moment, also to a thread that holds what closing needs."""
+    before = Snapshot()
+    pool = SmartPool(max_workers=1)
+    pool.run_parallel(abs, range(4), backend="processes")
+    engine = pool._pool.engine()
+    locks = (
+        engine._closing,
+        engine._making,
+        engine._reactor._stepping,
+        engine._reactor._life,
+        _pools.lock,
+        threading._active_limbo_lock,  # type: ignore[attr-defined]
+    )
+
+    with ExitStack() as stack:
+        for lock in locks:
+            stack.enter_context(lock)
+        del pool
+
+    del engine
+    assert left_behind(before) == []
+
+
+def test_a_closed_pool_is_not_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when it is dropped, nor at the end of the program."""
+    closed = list[object]()
+    real = engine.Engine._close
+
+    def close(self: engine.Engine) -> None:
+        closed.append(self)
+        real(self)
+
+    monkeypatch.setattr(engine.Engine, "_close", close)
+    pool = SmartPool()
+    pool.run_parallel(abs, range(4))
+
+    pool.close()
+    pool.close()
+    dropped = pool._pool._dropped
+    del pool
+
+    assert dropped is not None
+    assert not dropped.alive
+    assert len(closed) == 1
+
+
 # -- nested -----------------------------------------------------------------------------
 
 
@@ -294,6 +502,30 @@ def test_nested_in_the_same_pool(backend: Any) -> None:
         results = pool.run_parallel(fn, range(40), backend=backend, chunksize=4)
 
     assert results == [2 * x for x in range(40)]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_nested_where_nobody_can_see_it(
+    depth: int, elsewhere: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run on a thread of the user's, for which calls wait that have all leases."""
+    monkeypatch.setattr(relief, "RELIEF_S", 0.1)
+
+    def fn(depth: int, x: int) -> list[Any]:
+        if depth == 0:
+            return [x]
+        with ThreadPoolExecutor(1) as executor:  # its threads inherit no context
+            inner = partial(fn, depth - 1)
+            return list(executor.submit(run, inner, range(3)).result())
+
+    with SmartPool(max_workers=2) as pool:
+        run = partial(pool.run_parallel, backend="threads", hint="nogil")
+        results = elsewhere.submit(run, partial(fn, depth), range(4)).result(HANG_S)
+
+    expected: list[Any] = [[0], [1], [2]]
+    for _ in range(depth - 1):
+        expected = [expected] * 3
+    assert results == [expected] * 4
 
 
 NESTED_ON_THE_LOOP = """\
@@ -378,28 +610,29 @@ def in_a_fork(do: Callable[[], bool]) -> None:
     assert status == [0]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@forks
 @each_backend
 def test_a_fork_starts_afresh(backend: Any) -> None:
     """A child can use the pool that it inherited; the parent's workers are unharmed."""
     fn = workloads.on(backend, workloads.pid_after_a_while)
     with SmartPool(max_workers=2) as pool:
-        before = set(pool.run_parallel(fn, range(8), backend=backend))
+        ours = set(pool.run_parallel(fn, range(8), backend=backend))
+        ours.update(processes_of(pool).worker_pids())  # one may have come too late
 
         def in_the_child() -> bool:
             theirs = set(pool.run_parallel(fn, range(8), backend=backend))
             pool.close()
             also = run_parallel(workloads.on(backend, abs), [-1], backend=backend)
             smartpool._pool.close_default_pool()
-            return not theirs & before and also == [1]
+            return not theirs & ours and also == [1]
 
         in_a_fork(in_the_child)
 
         after = set(pool.run_parallel(fn, range(8), backend=backend))
-        assert after <= before
+        assert after <= ours
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@forks
 def test_a_fork_during_a_run(elsewhere: ThreadPoolExecutor, tmp_path: Path) -> None:
     """The child is not in it, and can start one of its own."""
     path, release = tmp_path / "began", tmp_path / "release"
@@ -417,6 +650,124 @@ def test_a_fork_during_a_run(elsewhere: ThreadPoolExecutor, tmp_path: Path) -> N
 
         release.touch()
         assert future.result(HANG_S) == list(range(6))
+
+
+@forks
+@in_flight
+def test_a_fork_while_a_stream_is_open(backend: Any) -> None:
+    """In the child it is over, at once; in the parent it goes on."""
+    fn = workloads.on(backend, workloads.same)
+    with (
+        SmartPool(max_workers=2) as pool,
+        pool.stream_parallel(fn, range(100), backend=backend, buffersize=8) as stream,
+    ):
+        first = next(stream)
+
+        def read_in_the_child() -> bool:
+            since = time.monotonic()
+            with pytest.raises(PoolClosedError, match="in the parent"):
+                deque(stream, maxlen=0)
+            return time.monotonic() - since < SOON_S
+
+        def left_in_the_child() -> bool:
+            since = time.monotonic()
+            stream.close()
+            pool.close()
+            return time.monotonic() - since < SOON_S
+
+        in_a_fork(read_in_the_child)
+        in_a_fork(left_in_the_child)
+
+        assert [first, *stream] == list(range(100))
+
+
+@forks
+def test_a_fork_while_our_locks_are_held(elsewhere: ThreadPoolExecutor) -> None:
+    """By threads that are not in the child: nobody would let go of them there."""
+    held, release = threading.Event(), threading.Event()
+    with (
+        SmartPool(max_workers=2) as pool,
+        pool.stream_parallel(
+            abs, range(100), backend="threads", buffersize=8
+        ) as stream,
+    ):
+        next(stream)
+        engine = pool._pool.engine()
+        locks = (
+            engine._making,
+            engine._closing,
+            engine._reactor._stepping,
+            engine._reactor._life,
+            pool._pool._making,
+            switching._quick._lock,
+            cloud._registering.lock,
+        )
+
+        def hold() -> None:
+            with ExitStack() as stack:
+                for lock in locks:
+                    stack.enter_context(lock)
+                held.set()
+                assert release.wait(HANG_S)
+
+        def in_the_child() -> bool:
+            with pytest.raises(PoolClosedError):
+                deque(stream, maxlen=0)
+            with switching.quick_switches():
+                cloud.dumps(in_a_fork, ["tests.test_pool"], 5)
+            ok = pool.run_parallel(abs, [-1], backend="threads") == [1]
+            pool.close()
+            return ok
+
+        future = elsewhere.submit(hold)
+        assert held.wait(HANG_S)
+        try:
+            in_a_fork(in_the_child)
+        finally:
+            release.set()
+        future.result(HANG_S)
+        deque(stream, maxlen=0)
+
+
+@forks
+def test_a_fork_while_switches_are_quick(elsewhere: ThreadPoolExecutor) -> None:
+    """The child has the interval that was set before; its own block ends as well."""
+    before = sys.getswitchinterval()
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with switching.quick_switches():
+            held.set()
+            assert release.wait(HANG_S)
+
+    def is_back() -> bool:
+        return sys.getswitchinterval() == pytest.approx(before)
+
+    def in_the_child() -> bool:
+        at_first = is_back()
+        with switching.quick_switches():
+            quick = not is_back()
+        return at_first and quick and is_back()
+
+    future = elsewhere.submit(hold)
+    assert held.wait(HANG_S)
+    try:
+        in_a_fork(in_the_child)
+    finally:
+        release.set()
+    future.result(HANG_S)
+    assert is_back()
+
+    leaves = ExitStack()
+    leaves.enter_context(switching.quick_switches())
+
+    def left_in_the_child() -> bool:
+        leaves.close()
+        return is_back() and in_the_child()
+
+    in_a_fork(left_in_the_child)
+    leaves.close()
+    assert is_back()
 
 
 # -- threads of the pool ----------------------------------------------------------------------
@@ -454,3 +805,60 @@ def test_a_pool_that_is_dropped(tmp_path: Path) -> None:
     assert done.stderr == ""
     for pid in map(int, done.stdout.split()):
         workloads.wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
+
+
+# -- the end of the program -------------------------------------------------------------------
+
+LATE = """
+import atexit, sys, threading, time
+from smartpool import PoolClosedError, SmartPool, run_parallel
+
+USED, WHERE = sys.argv[1:]
+pool = SmartPool()
+if USED == "used":
+    run_parallel(abs, [1], backend="threads")
+    pool.run_parallel(abs, [1])
+
+def late():
+    for run in (run_parallel, pool.run_parallel, SmartPool().run_parallel):
+        for backend in (None, "serial", "threads", "processes"):
+            try:
+                run(abs, [1, 2], backend=backend)
+            except Exception as exc:
+                print(f"{type(exc).__name__}: {exc}")
+
+def refuses(run):
+    try:
+        run(abs, [1])
+    except PoolClosedError:
+        return True
+
+def later():
+    threading.main_thread().join()
+    for run in (run_parallel, pool.run_parallel):
+        while not refuses(run):  # until the interpreter has called what it calls then
+            time.sleep(0.01)
+    late()
+
+if WHERE == "atexit":
+    atexit.register(late)
+else:
+    threading.Thread(target=later).start()
+"""
+
+
+@pytest.mark.parametrize("used", ["used", "unused"])
+@pytest.mark.parametrize("where", ["atexit", "thread"])
+def test_a_run_when_the_program_is_ending(used: str, where: str) -> None:
+    """It says so: there is no pool that could be made anew."""
+    done = subprocess.run(
+        [sys.executable, "-c", LATE, used, where],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    said = "PoolClosedError: the program is ending: no more runs can begin"
+    assert done.stdout.splitlines() == [said] * 12

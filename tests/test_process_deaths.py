@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from smartpool._backends._processes import ending, start
+from smartpool._backends._processes import ending, start, worker
 from smartpool._backends.processes import Processes
 from smartpool._crash import WorkerCrashError
+from smartpool._errors import SmartPoolError
 from smartpool._outcome import Error, Value
 from tests import called
 from tests.hosts import Bench
@@ -205,6 +206,44 @@ def test_where_no_worker_can_be_started(
 
     assert isinstance(outcome, Error)
     assert "no Python interpreter" in str(outcome.error)
+
+
+def test_where_a_start_fails_in_another_way(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it raises, the item fails and says why, and the next one is called."""
+
+    def refuse(_: int) -> None:
+        raise ValueError("embedded null byte")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "start", refuse)
+        (outcome,) = bench.outcomes(bench.chunk(called.same, 1))
+
+    assert isinstance(outcome, Error)
+    assert isinstance(outcome.error, SmartPoolError)
+    assert "embedded null byte" in str(outcome.error)
+    assert bench.map(called.same, 1) == [1]
+
+
+def test_of_a_worker_that_cannot_be_listened_to(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would hear of its end: it is killed, and another one is started."""
+    greet, refused = worker.Worker.greet, list[int]()
+
+    def refuse_once(one: worker.Worker) -> None:
+        if not refused:
+            refused.append(one.pid)
+            raise OSError(28, "no space left for one more watch")
+        greet(one)
+
+    monkeypatch.setattr(worker.Worker, "greet", refuse_once)
+
+    assert bench.map(called.pid, 0) != refused
+    assert len(refused) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(refused[0], 0)
 
 
 def test_anywhere_loses_nothing(bench: Bench) -> None:

@@ -220,6 +220,18 @@ def test_a_forked_child_holds_no_descriptor_of_ours() -> None:
     assert output(process) == "[1]\n"
 
 
+def test_a_fork_of_a_fork_in_a_call() -> None:
+    """What a worker holds is closed once: the number may be another file's by then."""
+    process = program(
+        """
+        print(bench.map(called.missing_after_two_forks, 0))
+        bench.close()
+        """
+    )
+
+    assert output(process) == "[[]]\n"
+
+
 def test_flags_are_passed_on() -> None:
     """Workers run under the interpreter's own options."""
     process = program(

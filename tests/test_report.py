@@ -5,18 +5,26 @@ the files anew; then read what git says has changed, as a user would.
 """
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartpool import NotPicklableError, run_parallel
+from smartpool._decide.facts import Profile, Workload
 from smartpool._decide.plan import Plan, Reason
 from smartpool._decide.rules import RULES, make_plan
+from smartpool._drive.record import Record
 from smartpool._report.report import LINES_MOST, Report, Results
-from tests.recorded import recorded_cases
+from smartpool._run.run import Stats
+from tests.recorded import TWO_CPUS, recorded_cases
 from tests.strategies import machines, profiles, workloads
+from tests.workloads import spin
 
 GOLDEN = Path(__file__).parent / "golden"
 WRITES = os.environ.get("SMARTPOOL_GOLDEN") == "write"
@@ -192,6 +200,85 @@ def test_speedup_is_over_the_estimated_loop() -> None:
     """Twice as fast is 2; a clock that stood still says nothing."""
     assert report("x * x", wall_s=1.0, loop_s=2.0).speedup == 2.0
     assert report("x * x", wall_s=0.0, loop_s=2.0).speedup == 1.0
+
+
+# -- what is gathered ----------------------------------------------------------------
+
+
+def gathered(record: Record, stats: Stats) -> Report:
+    """Return the report of a run with these `stats`, none of it here."""
+    nothing: Any = SimpleNamespace(calls=0, loop_s=0.0)
+    run: Any = SimpleNamespace(stats=stats)
+    return record.report(nothing, run)
+
+
+def test_items_that_stayed_here_are_one_reason() -> None:
+    """However many they are: their number, and the first one's cause."""
+    record, plan = Record(), CASES["pure Python, 1 ms"].plan()
+    record.plan_made(plan, None)
+    for number in range(3, 40):
+        record.kept_here(NotPicklableError(f"item {number} cannot be pickled"))
+    record.add(Reason("not-as-planned", "and so on"))
+    record.kept_here(NotPicklableError("item 99 cannot be pickled"))
+
+    found = gathered(record, Stats()).reasons
+
+    text = "38 items were called here, the first because item 3 cannot be pickled"
+    assert [reason.text for reason in found] == [
+        plan.reasons[0].text,
+        text,
+        "and so on",
+    ]
+    assert found[1].facts == {"items": 38}
+
+
+WAITS = Profile(2, 5e-3, 1e-4, delay_s=0.0, late_s=0.0)
+WORKS = Profile(20, 1e-3, 9.9e-4, delay_s=0.0, late_s=8e-4)
+DELAYED = Profile(20, 4e-3, 9.9e-4, delay_s=3e-3, late_s=8e-4)
+
+
+@pytest.mark.parametrize(
+    ("hint", "profile", "cpu_s", "at_once", "loop_s"),
+    [
+        ("nogil", WAITS, 0.01, 2, 1.0),
+        ("cpu", WAITS, 0.01, 2, 1.0),
+        ("cpu", WORKS, 0.25, 8, 0.25),
+        (None, WORKS, 0.25, 8, 0.25),
+        (None, DELAYED, 0.25, 2, 1.0),
+        ("cpu", DELAYED, 0.25, 8, 0.25),
+        ("nogil", None, 0.01, 2, 1.0),
+        ("nogil", None, 0.5, 2, 0.5),
+        ("cpu", None, 0.125, 8, 0.125),
+        ("cpu", None, 0.0, 0, 1.0),
+        ("io", WORKS, 0.25, 8, 1.0),
+        (None, None, 0.9, 8, 1.0),
+    ],
+)
+def test_the_loop_is_of_what_was_measured(
+    hint: Any, profile: Profile | None, cpu_s: float, at_once: int, loop_s: float
+) -> None:
+    """A crowd makes calls slower that compute: but a hint does not make them compute."""
+    record, stats = Record(), Stats(busy_s=1.0, cpu_s=cpu_s, most_at_once=at_once)
+    record.plan_made(make_plan(TWO_CPUS, Workload(200, hint=hint), profile), profile)
+
+    assert gathered(record, stats).loop_s == loop_s
+
+
+def test_the_loop_of_calls_that_wait_against_the_hint() -> None:
+    """End to end: a plain loop would wait for each of them."""
+    report = run_parallel(
+        lambda _: threading.Event().wait(0.005), range(40), hint="nogil"
+    ).report
+
+    assert report.loop_s > 0.15
+
+
+def test_the_loop_pulls_the_same_input() -> None:
+    """End to end: a plain loop would wait for slow input, too."""
+    report = run_parallel(abs, map(spin, [0.02] * 5)).report
+
+    assert report.items == 5
+    assert report.loop_s >= 0.1
 
 
 def test_results_are_a_list() -> None:

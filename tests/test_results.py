@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import strategies as st
 
 from smartpool import SmartPool, run_parallel, stream_parallel
+from smartpool._decide import probing
 from smartpool._pool import _MAKERS
 from tests import workloads
 
@@ -215,6 +217,46 @@ def test_nothing_is_pulled_before_the_first_read(backend: Any) -> None:
         pass
 
     assert list(items) == [0, 1, 2]
+
+
+@each_backend
+def test_a_stream_has_a_report_at_any_time(backend: Any) -> None:
+    """Before anything is decided it says so, also if nothing is ever called."""
+    fn = workloads.on(backend, workloads.same)
+    with stream_parallel(fn, itertools.count(), backend=backend) as stream:
+        reports = [stream.report]
+        reports += [stream.report for _ in zip(range(5), stream, strict=False)]
+    reports.append(stream.report)
+    unread = stream_parallel(fn, [1], backend=backend)
+    unread.close()
+
+    for report in (reports[0], unread.report):
+        assert report.items == 0
+        assert report.backend == report.plan.backend == "serial"
+        assert report.plan.rule == report.reasons[0].rule == "measuring"
+        assert "no item was called yet" in report.explain()
+    assert all(report.reasons and report.explain() for report in reports)
+    assert reports[-1].items >= 5
+
+
+def test_the_report_of_a_stream_while_it_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Items of a generator are read one by one until there are enough to decide."""
+    monkeypatch.setattr(probing, "ENOUGH_S", inf)
+    with stream_parallel(workloads.spin, itertools.repeat(0.001)) as stream:
+        next(stream)
+        next(stream)
+        early = stream.report
+        monkeypatch.setattr(probing, "ENOUGH_S", 0.0)
+        next(stream)
+        late = stream.report
+
+    assert early.plan.rule == "measuring"
+    assert early.plan.kind == "unknown"
+    assert early.on == {"serial": 2}
+    assert "too few items" in early.explain()
+    assert "measuring" not in [one.rule for one in late.reasons]
 
 
 @each_backend

@@ -1,12 +1,14 @@
 """Unit: leases are given fairly, and every one that is given back is free again."""
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartpool._run.relief import RELIEF_S, Relief
 from smartpool._run.scheduler import Scheduler, Tenant
 
 SHARES = st.sampled_from([0.0, 0.1, 0.2, 0.25, 1 / 3, 0.4, 2 / 3, 0.9, 1.0])
@@ -150,6 +152,108 @@ def test_who_wants_nothing_gets_nothing() -> None:
     assert scheduler.grant([Tenant(share=1.0, most=0)]) is None
 
 
+class Watch:
+    def cancel(self) -> None: ...
+
+
+class Starving:
+    """A pool that is full, runs that want a lease of it, and time that is asked for."""
+
+    def __init__(self, *wanting: Tenant) -> None:
+        self.pool = Pool.of(2)
+        self.holder = Tenant(share=1.0, most=2)
+        self.pool.place_all([self.holder])
+        self.wanting = list(wanting)
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.room_comes = False
+        self.got: list[Tenant] = []
+        self.relief = Relief(
+            self.pool.scheduler, self.call_later, lambda: self.room_comes, self.place
+        )
+        self.place()
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Watch:
+        self.timers.append((delay_s, callback))
+        return Watch()
+
+    def place(self) -> None:
+        self.got += self.pool.place_all(self.wanting)
+        self.relief.look(self.wanting)
+
+    def wait(self) -> None:
+        """Let the time that was asked for go by."""
+        ((delay_s, callback),) = self.timers
+        assert delay_s == RELIEF_S
+        self.timers.clear()
+        callback()
+
+
+def run() -> Tenant:
+    return Tenant(share=1.0, most=5)
+
+
+def test_who_starves_gets_one_lease() -> None:
+    """The others may all wait for it; and again one, each time that was given back."""
+    starving = Starving(run())
+
+    assert not starving.got
+    starving.wait()
+    assert starving.got == starving.wanting
+    starving.pool.chunks.rotate(1)
+    starving.pool.end_one()
+    starving.place()
+    assert starving.got == starving.wanting * 2
+    assert starving.pool.used() == 2
+    assert not starving.timers
+
+
+def test_relief_is_for_one_at_a_time() -> None:
+    """It waits between them: a pool full of long items takes on no crowd at once."""
+    starving = Starving(run(), run(), run())
+
+    for expected in (1, 2, 3):
+        starving.wait()
+        assert starving.got == starving.wanting[:expected]
+    assert not starving.timers
+
+
+def test_no_relief_while_room_comes() -> None:
+    """Whoever is next gets what was given back, and nobody more than there is."""
+    starving = Starving(run(), run(), run())
+
+    starving.pool.end_one()
+    starving.place()
+    starving.wait()
+
+    assert starving.got == starving.wanting[:1]
+    assert starving.pool.used() == 2
+    starving.wait()
+    assert starving.got == starving.wanting[:2]
+
+
+def test_no_relief_while_a_worker_process_holds_a_lease() -> None:
+    """It waits for no run, so room will come: the bound of processes holds."""
+    starving = Starving(run())
+    starving.room_comes = True
+
+    for _ in range(5):
+        starving.wait()
+
+    assert not starving.got
+
+
+def test_nobody_starves_who_has_a_lease() -> None:
+    """Without a wish, or with one lease at least, no time is asked for."""
+    alone = run()
+    starving = Starving()
+    starving.wanting = [starving.holder]
+    starving.place()
+
+    assert not starving.timers
+    assert Scheduler(1).starving([]) is None
+    assert Scheduler(1).starving([alone]) is alone
+
+
 tenants = st.lists(
     st.builds(Tenant, share=SHARES, most=st.integers(1, 40), nested=st.booleans()),
     min_size=1,
@@ -203,3 +307,18 @@ def test_no_cpu_is_idle_while_somebody_wants_it(
     turns(pool, wanting, count)
 
     assert pool.used() >= cpus - 1e-6 or all(one.leases == one.most for one in wanting)
+
+
+def test_a_run_that_is_dropped_leaves_all_its_room() -> None:
+    """What it held, noted or not, is free again, and the others keep theirs."""
+    pool = Pool.of(3)
+    dropped, other = Tenant(share=2 / 5, most=4), Tenant(share=1.0, most=1)
+    pool.place_all([other, dropped])
+    assert dropped.leases > 1
+
+    pool.scheduler.release_all(dropped)
+
+    assert (dropped.leases, dropped.held) == (0, 0.0)
+    late = Tenant(share=1.0, most=9)
+    assert pool.place_all([late]) == [late, late]
+    assert other.leases == 1

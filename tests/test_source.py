@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import count
+from itertools import count, repeat
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from smartpool._backends.base import Item
 from smartpool._run.source import Source
+from tests import workloads
 
 
 class Odd:
@@ -210,6 +211,58 @@ def test_one_iterable_without_a_length_makes_the_total_unknown() -> None:
 
     assert (source.total, source.container) == (None, False)
     assert all_items(source) == [(1, 0), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("iterables", "rows"),
+    [
+        (([1, 2], repeat("x")), [(1, "x"), (2, "x")]),
+        ((repeat("x"), [1, 2]), [("x", 1), ("x", 2)]),
+        ((range(9), repeat("x"), [1], repeat("y")), [(0, "x", 1, "y")]),
+        (([1, 2, 3], repeat("x", 2)), [(1, "x"), (2, "x")]),
+        (([1], repeat("x", 2)), [(1, "x")]),
+        ((repeat("x", 2),), [("x",), ("x",)]),
+        ((repeat("x", 0),), []),
+        (([1, 2], repeat("x", -3)), []),
+    ],
+)
+def test_what_repeats_is_no_generator(
+    iterables: tuple[Iterable[Any], ...], rows: list[tuple[Any, ...]]
+) -> None:
+    """It says how often it repeats; what repeats for ever ends no other iterable."""
+    source = Source(iterables)
+
+    assert (source.total, source.container) == (len(rows), True)
+    assert all_items(source) == rows
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_all_that_repeats_for_ever_is_endless(number: int) -> None:
+    """There is no least length where there is none."""
+    source = Source((repeat("x"),) * number)
+
+    assert (source.total, source.left, source.container) == (None, None, False)
+    assert source.block(3)[1] == 3
+
+
+def test_only_repeat_itself_is_believed() -> None:
+    """What else repeats may run anybody's code."""
+
+    class Slow(repeat):  # type: ignore[type-arg]
+        pass
+
+    source = Source(([1, 2], Slow("x")))
+
+    assert (source.total, source.container) == (None, False)
+
+
+def test_the_time_that_input_takes_is_counted() -> None:
+    """A plain loop would take it, too. Of slices nothing is counted: they are free."""
+    slow, quick = Source((map(workloads.spin, [0.002] * 3),)), Source(([1, 2, 3],))
+    assert len(all_items(slow)) == len(all_items(quick)) == 3
+
+    assert slow.pulling_s >= 0.006
+    assert quick.pulling_s == 0.0
 
 
 def test_an_endless_input_is_pulled_as_far_as_asked() -> None:

@@ -12,7 +12,7 @@ from smartpool._errors import SmartPoolError
 from smartpool._worker.fingerprint import fingerprint, plain
 from smartpool._worker.pickling import dumps, loads, missing_module
 from smartpool._worker.raised import RemoteTraceback, dump_error, load_error
-from tests import called
+from tests import called, workloads
 
 
 def function(source: str, **globals_: Any) -> Any:
@@ -166,6 +166,39 @@ def test_an_exception_that_cannot_even_be_printed() -> None:
 
     assert type(back) is SmartPoolError
     assert "Unprintable: (no text)" in str(back)
+
+
+def test_an_exception_whose_notes_cannot_be_read() -> None:
+    """It comes back as itself, without them."""
+    back = there_and_back(workloads.NoNotesError("text"))
+
+    assert type(back) is workloads.NoNotesError
+    assert str(back) == "text"
+
+
+class Marked(str):
+    """Text, and not what `marshal` takes for it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self
+
+
+class NoText:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_notes_that_are_no_text() -> None:
+    """Each is text when it arrives; what cannot even be printed is stood in for."""
+    exc, bad = Forgetful(), list[Any]([NoText(), Marked("marked"), 3])
+    exc.__notes__ = bad
+
+    notes = there_and_back(exc).__notes__
+
+    assert notes == ["(no text)", "marked", "3"]
+    assert {type(note) for note in notes} == {str}
 
 
 def test_notes_survive_a_pickle_that_drops_them() -> None:

@@ -262,6 +262,22 @@ class NoTextError(Exception):
         raise RuntimeError("no text")
 
 
+class NoNotesError(Exception):
+    """Has no notes to be read, and takes none."""
+
+    @property
+    def __notes__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("no notes")
+
+
+class BadNoteError(Exception):
+    """Has a note that cannot be printed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.__notes__: list[Any] = [NoTextError()]
+
+
 class NoRepr:
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
@@ -326,3 +342,38 @@ class InterruptsLoading:
         if x == 2 and process != os.getpid():
             raise KeyboardInterrupt
         return x
+
+
+class Holder:
+    """Equal to its like, and with a lock in it: it cannot be pickled."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.lock = threading.Lock()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Holder) and self.number == other.number
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+def work_a_little(number: int) -> int:
+    """Compute; less for the first one, so that a busy machine makes no long item of it."""
+    spin(0.001 if number else 0.0001)
+    return number
+
+
+def make_holder(number: int) -> Holder:
+    """Return what cannot be pickled."""
+    return Holder(work_a_little(number))
+
+
+def find_holder(number: int) -> Holder | None:
+    """Return nothing at first, as a search may."""
+    return Holder(work_a_little(number)) if number else None
+
+
+def number_of(item: Holder | int) -> int:
+    """Take what cannot be pickled, or a number."""
+    return work_a_little(item.number if isinstance(item, Holder) else item)

@@ -76,12 +76,12 @@ merged = sum((day.seen for day in days), Counter[int]())
 assert merged == sum(plain, Counter[int]())
 assert merged.total() == DAYS * (MINUTES - config.span)
 
+copies = {(day.process, day.copy) for day in days}
+processes = {day.process for day in days}
+assert len(copies) == len(processes)
+
 print(f"{merged.total()} spans in {DAYS} days, most often {merged.most_common(2)}")
 print(f"one day after the other: {plain_s:.2f} s")
 print(f"run_parallel: {smart_s:.2f} s, a gain of {plain_s / smart_s:.1f} times")
-print(days.report)
-
-copies = {(day.process, day.copy) for day in days}
-processes = {day.process for day in days}
 print(f"copies of the configuration: {len(copies)}, in {len(processes)} processes")
-assert len(copies) == len(processes)
+print(days.report)

@@ -89,7 +89,7 @@ class Usage:
         wall_s: Seconds from the first call to the end of the last.
         cpu_s: Seconds of CPU used meanwhile by the thread that called them.
         profile: Only where the chunk asked to be observed.
-        let_go: The call could not be stopped and goes on, on its own (threads).
+        let_go: The call could not be stopped and goes on, on its own (in this process).
     """
 
     calls: int

@@ -122,7 +122,8 @@ class Processes:
 
     def close(self) -> None:
         """Kill all workers and give back what they held. Finishes what is placed."""
-        for placed in self._placing.close() + self._by_value.take():
+        self._placing.close()
+        for placed in self._placing.take() + self._by_value.take():
             self._finish(placed)
 
     def after_fork_in_child(self) -> None:
@@ -247,7 +248,7 @@ class Processes:
         else:
             self._placing.put(placed, first=True)
 
-    def _on_no_start(self, placed: Placed, exc: OSError) -> None:
+    def _on_no_start(self, placed: Placed, exc: Exception) -> None:
         """Let an item have failed for which no worker could be started."""
         error = SmartPoolError(f"no worker process could be started: {exc}")
         error.__cause__ = exc

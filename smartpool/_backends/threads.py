@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, ClassVar, Final
 
 from .._decide.facts import BackendName
-from .._outcome import Outcome, capture
+from .._errors import SmartPoolError
+from .._outcome import Error, Outcome, capture
 from .base import Chunk, Host, Item, Job, Usage
 
 IDLE_S: Final = 10.0
@@ -27,6 +29,13 @@ IDLE_S: Final = 10.0
 
 REPORT_EVERY_S: Final = 0.02
 """A chunk reports what it has so often, so that streams flow: a guess."""
+
+START_AGAIN_S: Final = 0.1
+"""How long to wait after a thread could not be started. A guess."""
+
+PATIENCE_S: Final = 0.3
+"""So long no thread may be found for any chunk before one that is alone is given up: a
+guess."""
 
 
 class Threads:
@@ -41,6 +50,9 @@ class Threads:
         self._running: dict[int, _Going] = {}
         self._cancelled: set[int] = set()
         self._closed = False
+        self._waiting: deque[Chunk] = deque()
+        self._refused_s: float | None = None
+        self._looks_again = False
 
     def prepare(self, job: Job) -> None:
         """Nothing to do: the function is here."""
@@ -49,16 +61,12 @@ class Threads:
         """Nothing to do: the arguments are here."""
 
     def place(self, chunk: Chunk) -> None:
-        """Give `chunk` to the thread that was used last, or to a new one."""
-        self._running[chunk.id] = _Going(chunk)
-        try:
-            thread = self._idle.pop()
-        except IndexError:
-            thread = _Thread(self)
-            thread.give(chunk)
-            thread.start()
-        else:
-            thread.give(chunk)
+        """Give `chunk` to the thread that was used last, or to a new one.
+
+        Where there can be no more threads, it waits for one of those there are.
+        """
+        self._waiting.append(chunk)
+        self._give_out()
 
     def ready(self) -> int:
         """Return how many threads wait for a chunk."""
@@ -67,9 +75,13 @@ class Threads:
     def cancel(self, job: Job) -> None:
         """Begin no further call of `job`: its threads look before each call."""
         self._cancelled.add(job.id)
+        for chunk in [one for one in self._waiting if one.job is job]:
+            self._waiting.remove(chunk)
+            self._host.finish(chunk, Usage(0, 0.0, 0.0))
 
     def kill(self, job: Job) -> None:
         """Let go of the calls of `job`: a thread cannot be ended."""
+        self.cancel(job)
         for going in list(self._running.values()):
             if going.chunk.job is job:
                 self._settle(going, Usage(0, 0.0, 0.0, let_go=True))
@@ -88,6 +100,63 @@ class Threads:
         for thread in idle:
             if thread is not threading.current_thread():
                 thread.join(1.0)
+
+    # -- chunks that wait for a thread; by the engine, as all of the above -----------
+
+    def _give_out(self) -> None:
+        """Give what waits to threads, the chunk that has waited longest first."""
+        refusal = None
+        while self._waiting and refusal is None:
+            refusal = self._give(self._waiting[0])
+            if refusal is None:
+                self._waiting.popleft()
+                self._refused_s = None
+        if refusal is not None:
+            self._wait_on(refusal)
+
+    def _give(self, chunk: Chunk) -> RuntimeError | None:
+        """Give `chunk` to a thread, or return why there is none."""
+        self._running[chunk.id] = _Going(chunk)
+        try:
+            self._idle.pop().give(chunk)
+        except IndexError:
+            thread = _Thread(self)
+            thread.give(chunk)
+            try:
+                thread.start()
+            except RuntimeError as exc:
+                del self._running[chunk.id]
+                return exc
+        return None
+
+    def _wait_on(self, refusal: RuntimeError) -> None:
+        """Go on with the threads there are, and see now and then whether more can be.
+
+        A chunk waits as long as others of its run are called: their threads come
+        back. It does not wait for long for the threads of other runs: those may be in
+        calls that wait for this very run, which they have started.
+        """
+        now = time.monotonic()
+        self._refused_s = since_s = self._refused_s or now
+        called = {going.chunk.job.id for going in list(self._running.values())}
+        # In this order: a thread is idle before its chunk is not called any more.
+        if now - since_s >= PATIENCE_S and not self._idle:
+            for chunk in [one for one in self._waiting if one.job.id not in called]:
+                self._give_up(chunk, refusal)
+        if self._waiting and not self._looks_again:
+            self._looks_again = True
+            self._host.call_later(START_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looks_again = False
+        self._give_out()
+
+    def _give_up(self, chunk: Chunk, refusal: RuntimeError) -> None:
+        """Let the items of `chunk` have failed for which there is no thread."""
+        self._waiting.remove(chunk)
+        count = 1 if chunk.job.stop_on_error else len(chunk.items)
+        self._host.report(chunk, [_no_thread(refusal) for _ in range(count)])
+        self._host.finish(chunk, Usage(count, 0.0, 0.0))
 
     # -- on the worker threads -------------------------------------------------------
 
@@ -112,6 +181,8 @@ class Threads:
         self._idle.append(thread)
         if going is not None:
             self._settle(going, usage)
+        if self._waiting:
+            self._host.post(self._give_out)
         return True
 
     def _retire(self, thread: _Thread) -> bool:
@@ -210,3 +281,9 @@ def _call_in(
     if context is None:
         return capture(fn, args)
     return context.copy().run(capture, fn, args)
+
+
+def _no_thread(refusal: RuntimeError) -> Error:
+    error = SmartPoolError(f"no thread could be started: {refusal}")
+    error.__cause__ = refusal
+    return Error(error)

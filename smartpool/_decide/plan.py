@@ -68,4 +68,4 @@ def duration(seconds: float) -> str:
 
 
 _TURNS_AT: Final = 999.5
-"""A choice: three digits are shown, and this would be rounded to four."""
+"""Three digits are shown, and this would be rounded to four: a choice."""

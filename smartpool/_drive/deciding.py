@@ -15,11 +15,14 @@ from .._observe.budget import set_budget
 from .._observe.learned import Learned, remember
 from .._observe.machine import machine
 from .._observe.rebinding import rebinds
-from .._observe.sizes import with_sizes
+from .._observe.sizes import with_refusal, with_sizes
 from .._run.engine import Engine
 from .._run.source import Source
 from .record import Record
 from .request import Request
+
+Sample = tuple[Any, list[Any]]
+"""What an item was called with; what it returned, and other results of other types."""
 
 
 class Deciding:
@@ -43,7 +46,7 @@ class Deciding:
     def decide(
         self,
         profile: Profile | None,
-        sample: tuple[Any, Any] | None = None,
+        sample: Sample | None = None,
         pending: int = 0,
     ) -> Plan:
         """Make a plan for what is left.
@@ -53,24 +56,23 @@ class Deciding:
 
         Args:
             profile: What was measured; `None` if nothing was.
-            sample: Arguments and result of an item.
+            sample: An item that was called, to see what its way would cost.
             pending: Items that were pulled and are not called yet.
         """
         host, work = machine(), self._workload(pending)
+        self.profile, self._unpicklable = profile, None
         plan = make_plan(host, work, profile)
         if plan.backend == "processes" and work.backend is None:
-            if profile is not None and sample is not None:
-                profile = with_sizes(profile, *sample)
             work = replace(work, rebinds=rebinds(self._request.fn))
-            plan = self._unless_it_stays(host, work, profile)
-        self.profile, self._unpicklable = profile, work.unpicklable
+            plan = self._unless_it_stays(host, work, sample)
         return plan
 
     def adopt(self, plan: Plan) -> Plan:
         """Take in that the last plan made is carried out, and return it."""
-        self._record.plan_made(plan)
+        self._record.plan_made(plan, self.profile)
         if self.profile is not None and plan.kind != "unknown":
-            known = Learned(plan, self.profile, self._unpicklable)
+            unpicklable = self._unpicklable or self.profile.unpicklable
+            known = Learned(plan, self.profile, unpicklable)
             remember(self._request.fn, known)
         return plan
 
@@ -120,13 +122,20 @@ class Deciding:
         )
 
     def _unless_it_stays(
-        self, host: Machine, work: Workload, profile: Profile | None
+        self, host: Machine, work: Workload, sample: Sample | None
     ) -> Plan:
-        plan = make_plan(host, work, profile)
+        """Make the plan again, as long as it is one with processes, with more facts."""
+        # While an item goes on here, what it takes to pickle another says little.
+        if sample is not None and self.profile is not None and self.profile.finished:
+            self.profile = with_sizes(self.profile, sample[0], sample[1][0])
+        plan = make_plan(host, work, self.profile)
         if plan.backend != "processes":
             return plan
         try:
             self.prepare(self._engine.backend("processes"), self.job(1))
         except NotPicklableError as exc:
-            plan = make_plan(host, replace(work, unpicklable=str(exc)), profile)
-        return plan
+            self._unpicklable = str(exc)
+        if sample is not None and self.profile is not None:
+            self.profile = with_refusal(self.profile, *sample)
+        work = replace(work, unpicklable=self._unpicklable)
+        return make_plan(host, work, self.profile)

@@ -150,7 +150,7 @@ class Drive:
         parts, elsewhere, probing = self._parts, self._elsewhere, self._probing
         assert probing is not None
         with quick_switches():
-            plan = parts.deciding.decide(profile)
+            plan = parts.deciding.decide(profile, probing.sample or parts.sample)
             if plan.backend == "serial":
                 return False
             parts.record.called_meanwhile = True

@@ -16,12 +16,14 @@ from .._decide.facts import Profile
 from .._decide.plan import Plan, Reason
 from .._errors import NotPicklableError
 from .._observe.budget import current_budget
+from .._outcome import Value
 from .._run import run as messages
 from .._run.engine import GRACE_S
 from .._run.run import Run
 from .delivery import Batch
 from .feeding import Feeding
 from .parts import Parts
+from .unawaited import refusal
 
 HELP_BELOW_S: Final = 0.05
 """The caller helps while workers start, with items shorter than this: a guess."""
@@ -87,7 +89,7 @@ class Elsewhere:
                 self.step()
 
     def step(self) -> None:
-        """Feed what is wanted, and take in one message."""
+        """Feed what is wanted, and take in what has come, or wait for it."""
         run = self.run
         assert run is not None
         self._feed(run)
@@ -98,6 +100,11 @@ class Elsewhere:
         except Empty:
             return
         self._take_in(run, message)
+        # All of it: the next round of input may take long, and what is at the end may
+        # be an error.
+        with suppress(Empty):
+            while not self._parts.over:
+                self._take_in(run, run.inbox.get_nowait())
 
     def nudge(self) -> None:
         """Wake the thread that waits for a message, from another one."""
@@ -154,7 +161,11 @@ class Elsewhere:
 
     def _take_outcomes(self, run: Run, outcomes: list[messages.Settled]) -> None:
         failed, self.results_came = self._parts.failed, True
-        self._parts.delivery.take(outcomes)
+        error = _unawaited(run, outcomes)
+        if error is None:
+            self._parts.delivery.take(outcomes)
+        else:
+            self._parts.delivery.fail(error)
         if self._parts.failed and not failed:
             self._parts.engine.cancel(run)
 
@@ -220,3 +231,12 @@ class Elsewhere:
             while not self._parts.over:
                 message = run.inbox.get(timeout=max(0.0, until - time.monotonic()))
                 self._parts.over = isinstance(message, messages.Over)
+
+
+def _unawaited(run: Run, outcomes: list[messages.Settled]) -> TypeError | None:
+    """Return what to raise if a plain function returned what nobody would await."""
+    if run.job.is_async:
+        return None
+    # Those of worker processes are still pickled: no coroutine object is.
+    values = (one.value for _, one in outcomes if isinstance(one, Value))
+    return refusal(run.job.fn, values)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Final
 
 from .._backends.base import Item
-from .._decide.plan import Reason
 from .._errors import NotPicklableError
 from .._outcome import Error
 from .._run.run import Run
 from .parts import Parts
 
 FEED_S: Final = 0.005
-"""Input is handed on after so long, so that workers do not wait for all of it: a
-guess."""
+"""Input is handed on after so long, so that workers do not wait for all of it; and what
+has come meanwhile is looked at, so that an error ends it. A guess."""
 
 FEED_ITEMS: Final = 256
 """Or after so many items: a guess."""
@@ -32,16 +32,18 @@ class Feeding:
         self._run = run
         self._options = parts.options
         self._source = parts.source
-        self._wanted = run.input_wanted()
+        self._wanted = self._round = run.input_wanted()
+        self._taken_back = 0
         self._ended = False
 
     def want(self, count: int) -> None:
         """Take in that the run would like `count` more items."""
-        self._wanted = count
+        self._wanted = self._round = count
 
     def take_back(self, items: list[Item]) -> None:
         """Take items back that have to be fed again, for another backend."""
         self._source.put_back(items)
+        self._taken_back += len(items)
         self._wanted = max(self._wanted, len(items))
         self._ended = False
 
@@ -56,23 +58,42 @@ class Feeding:
         self._pull_and_feed(count)
 
     def next_to_help(self) -> Item | None:
-        """Return an item to be called here instead; `None` if there is none."""
-        return None if self._ended else self._source.next_item()
+        """Return an item to be called here instead; `None` if there is none.
+
+        It is ahead of the reader as much as one that is fed.
+        """
+        if self._ended or self._room() <= 0:
+            return None
+        return self._source.next_item()
 
     def _pull_and_feed(self, count: int) -> None:
-        fed, since = list[Item](), time.perf_counter()
-        for _ in range(count):
+        began = since = time.perf_counter()
+        fed: list[Item] = []
+        for left in range(count, 0, -1):
+            if not fed and self._is_news(began):
+                self._wanted = left
+                return
             item = self._source.next_item()
             if item is None:
                 break
             if self._encode(item):
                 fed.append(item)
+            elif self._parts.failed:
+                return
             if fed and self._is_time(fed, since):
-                self._feed(fed)
+                self._feed(fed, more=True)
                 fed, since = [], time.perf_counter()
-        if not self._parts.failed:
-            self._ended = self._source.left == 0
-            self._feed(fed, last=self._ended)
+        self._ended = self._source.left == 0
+        self._feed(fed, last=self._ended)
+
+    def _is_news(self, began: float) -> bool:
+        """Return whether to see what has come before more is pulled.
+
+        It may be an error, after which nothing more is to be pulled, or a result that
+        somebody waits for. Not at once: input that comes quickly would be pulled item
+        by item.
+        """
+        return not self._run.inbox.empty() and time.perf_counter() - began > FEED_S
 
     def _is_time(self, fed: list[Item], since: float) -> bool:
         """Return whether what was pulled should not wait for what follows.
@@ -84,16 +105,20 @@ class Feeding:
             return True
         return time.perf_counter() - since > FEED_S
 
-    def _feed(self, items: list[Item], *, last: bool = False) -> None:
-        self._parts.engine.feed(self._run, items, last=last)
+    def _feed(
+        self, items: list[Item], *, more: bool = False, last: bool = False
+    ) -> None:
+        self._parts.engine.feed(
+            self._run, items, more=more, last=last, taken_back=self._taken_back
+        )
 
     def _room(self) -> int:
         """Return how many more items may be called ahead of the reader."""
         window = self._options.window
         if window is None:
             if not self._options.lazy:
-                return self._wanted
-            window = WINDOWS * max(self._wanted, self._run.tenant.most)
+                return sys.maxsize
+            window = WINDOWS * max(self._round, self._run.tenant.most)
         return window - self._outstanding()
 
     def _outstanding(self) -> int:
@@ -116,7 +141,5 @@ class Feeding:
         if self._options.backend is not None:
             self._parts.delivery.take([(item, Error(exc))])
             return
-        self._parts.record.add(
-            Reason("stays-here", f"some items were called here: {exc}")
-        )
+        self._parts.record.kept_here(exc)
         self._parts.here.call_item(item)

@@ -10,6 +10,7 @@ from .._backends.base import Item
 from .._backends.serial import call_each
 from .._run.source import Source
 from .delivery import Delivery
+from .unawaited import refusal
 
 
 class Here:
@@ -34,6 +35,11 @@ class Here:
         """Seconds an item took, on average; `None` before the first."""
         return self.busy_s / self.calls if self.calls else None
 
+    @property
+    def loop_s(self) -> float:
+        """Seconds a plain loop would have taken for them, and to pull all input."""
+        return self.busy_s + self._source.pulling_s
+
     def call(self, elements: Iterator[Any], count: int, values: list[Any]) -> float:
         """Call the `count` elements that were pulled last, and append to `values`.
 
@@ -52,6 +58,8 @@ class Here:
                 break
             values.append(exc)
         took_s = time.perf_counter() - began
+        if not self.calls:
+            self._look_at_the_first(values, before)
         self._count(len(values) - before, took_s)
         return took_s
 
@@ -63,6 +71,13 @@ class Here:
         if failure and self._take_error(failure[0], item.index, item.args):
             values.append(failure[0])
         self._delivery.add([item.index], values)
+
+    def _look_at_the_first(self, values: list[Any], at: int) -> None:
+        """End the run if what its first call returned is for nobody to await."""
+        error = refusal(self._fn, iter(values[at:]))
+        if error is not None:
+            del values[at:]
+            self._delivery.fail(error)
 
     def _take_error(
         self, exc: BaseException, index: int, args: tuple[Any, ...]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .._run.engine import Engine
 from .._run.source import Source
-from .deciding import Deciding
+from .deciding import Deciding, Sample
 from .delivery import Delivery
 from .here import Here
 from .record import Record
@@ -21,7 +19,7 @@ class Parts:
         request: What to do.
 
     Attributes:
-        sample: Arguments and result of an item, to see what their way would cost.
+        sample: An item that was called here, to see what its way would cost.
         over: Whether nothing of the run goes on any more.
     """
 
@@ -33,7 +31,7 @@ class Parts:
         self.delivery = Delivery(return_exceptions=self.options.return_exceptions)
         self.here = Here(request.fn, self.source, self.delivery)
         self.deciding = Deciding(engine, request, self.source, self.record)
-        self.sample: tuple[Any, Any] | None = None
+        self.sample: Sample | None = None
         self.over = False
 
     @property

@@ -14,14 +14,19 @@ from __future__ import annotations
 import _thread
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from math import inf
-from typing import Any
+from typing import Any, Final
 
 from .._decide import probing
 from .._decide.costs import TINY_S
 from .._decide.facts import Profile, together
 from .._observe.meter import Meter
+from .deciding import Sample
 from .parts import Parts
+
+SAMPLED_MOST: Final = 100
+"""Results that are looked through for one of each type: a guess."""
 
 
 class Probing:
@@ -106,9 +111,16 @@ class Probing:
         return min(following, self._most - len(self.values))
 
     @property
-    def sample(self) -> tuple[Any, Any] | None:
-        """The first item's arguments and result, to see what their way would cost."""
-        return (self._first, self.values[0]) if self.values else None
+    def sample(self) -> Sample | None:
+        """The first item, to see what its way would cost; `None` while it is called.
+
+        Whatever the first one returned, another may return what cannot be pickled:
+        there is one result of each type among the first ones.
+        """
+        kinds: dict[type, Any] = {}
+        for value in islice(self.values, SAMPLED_MOST):
+            kinds.setdefault(type(value), value)
+        return (self._first, list(kinds.values())) if kinds else None
 
     def profile(self) -> Profile | None:
         """Return what the items showed, earlier ones too; `None` if there were none."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+from .._decide.facts import Profile
+from .._decide.kinds import WORKS_ABOVE_FREE, working
 from .._decide.plan import Plan, Reason
+from .._errors import NotPicklableError
 from .._report.report import Report
-from .._run.run import Run
+from .._run.run import Run, Stats
 from .here import Here
 
 
@@ -24,10 +27,13 @@ class Record:
         self.reasons: list[Reason] = []
         self.plan: Plan | None = None
         self.called_meanwhile = False
+        self._profile: Profile | None = None
+        self._kept_here = 0
+        self._first_kept = 0, ""
 
-    def plan_made(self, plan: Plan) -> None:
-        """Take in a plan."""
-        self.plan = plan
+    def plan_made(self, plan: Plan, profile: Profile | None) -> None:
+        """Take in a plan, and what it was made from."""
+        self.plan, self._profile = plan, profile
         for reason in plan.reasons:
             self.add(reason)
 
@@ -36,33 +42,42 @@ class Record:
         if not self.reasons or self.reasons[-1] != reason:
             self.reasons.append(reason)
 
-    def report(self, here: Here, run: Run | None) -> Report:
-        """Return the report.
+    def kept_here(self, exc: NotPicklableError) -> None:
+        """Take in that one more item is called here, since it cannot travel.
 
-        Raises:
-            RuntimeError: If nothing has been decided yet.
+        There is one reason for all of them, with the first one's cause.
         """
-        if self.plan is None:
-            raise RuntimeError("there is no report yet: read a result first")
+        self._kept_here += 1
+        count = self._kept_here
+        if count == 1:
+            self._first_kept = len(self.reasons), str(exc)
+        place, first = self._first_kept
+        whose = "1 item was" if count == 1 else f"{count} items were"
+        text = f"{whose} called here, the first because {first}"
+        self.reasons[place : place + 1] = [Reason("stays-here", text, {"items": count})]
+
+    def report(self, here: Here, run: Run | None) -> Report:
+        """Return the report; before the first plan, with one that says so."""
+        plan = self.plan or _provisional(here)
         on = {"serial": here.calls} if here.calls else {}
-        loop_s, at_once, calls_at_once = here.busy_s, 1, 1
+        loop_s, at_once, calls_at_once = here.loop_s, 1, 1
         if run is not None:
             stats = run.stats
             # A copy: the run may go on, and add a backend.
             for name, count in dict(stats.items).items():
                 on[name] = on.get(name, 0) + count
-            loop_s += _loop_s(self.plan, run)
+            loop_s += _loop_s(plan, self._profile, stats)
             at_once = max(1, stats.most_at_once)
             calls_at_once = at_once + self.called_meanwhile
-        planned = self.plan.backend
+        planned = plan.backend
         backend = max(on, key=lambda name: (on[name], name == planned), default=planned)
         in_loop = backend in ("serial", "event_loop")
         return Report(
             backend=backend,
             workers=1 if in_loop else at_once,
             concurrency=calls_at_once,
-            plan=self.plan,
-            reasons=(*self.reasons, *_let_go(run)),
+            plan=plan,
+            reasons=(*(self.reasons or plan.reasons), *_let_go(run)),
             items=sum(on.values()),
             on=on,
             wall_s=time.perf_counter() - self._began_s,
@@ -70,13 +85,33 @@ class Record:
         )
 
 
-def _loop_s(plan: Plan, run: Run) -> float:
+def _loop_s(plan: Plan, profile: Profile | None, stats: Stats) -> float:
     """Return what the calls would take one after the other.
 
     Calls that only compute are slower in a crowd, in wall time and not in CPU time.
+    A hint may say that of calls that wait: measurements have the last word.
     """
-    only_computes = plan.kind in ("cpu", "nogil")
-    return run.stats.cpu_s if only_computes else run.stats.busy_s
+    said = plan.kind in ("cpu", "nogil")
+    only_compute = said and _share_alone(profile, stats) > WORKS_ABOVE_FREE
+    return stats.cpu_s if only_compute else stats.busy_s
+
+
+def _share_alone(profile: Profile | None, stats: Stats) -> float:
+    """Return the share of CPU in a call's time, were it alone."""
+    measured = None if profile is None else working(profile)
+    if measured is not None:
+        return measured[0]
+    # No call was alone. But so many that compute at once share one CPU, at worst.
+    return stats.cpu_s * stats.most_at_once / max(stats.busy_s, stats.cpu_s, 1e-9)
+
+
+def _provisional(here: Here) -> Plan:
+    """Return what happens until there is a plan: first items are called here."""
+    text = "no item was called yet: there is nothing to decide from"
+    if here.calls:
+        text = "too few items were called yet to decide: they are measured, right here"
+    reason = Reason("measuring", text, {"calls": here.calls})
+    return Plan("serial", 1, 1, 1, "unknown", None, (reason,))
 
 
 def _let_go(run: Run | None) -> tuple[Reason, ...]:
@@ -84,5 +119,5 @@ def _let_go(run: Run | None) -> tuple[Reason, ...]:
     count = 0 if run is None else run.stats.let_go
     if not count:
         return ()
-    text = f"{count} calls on threads could not be stopped, and go on by themselves"
+    text = f"{count} calls could not be stopped, and go on by themselves"
     return (Reason("let-go", text, {"calls": count}),)

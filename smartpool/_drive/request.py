@@ -162,6 +162,7 @@ def check_options(options: Options) -> None:
     check_count("max_workers", options.max_workers)
     check_count("chunksize", options.chunksize)
     check_count("buffersize", options.window)
+    check_flag("return_exceptions", options.return_exceptions)
 
 
 def check_count(name: str, value: object) -> None:
@@ -173,6 +174,12 @@ def check_count(name: str, value: object) -> None:
     if value < 1:
         # The standard library's wording, which people and their tests know.
         raise ValueError(f"{name} must be greater than 0, not {value}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise unless `value` is `True` or `False`."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {_short(value)}")
 
 
 def check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -25,9 +25,18 @@ class Stream(Iterator[R], Generic[R]):
     Not to be read by two threads at once.
     """
 
-    def __init__(self, drive: Drive, *, ordered: bool) -> None:
-        """Read the results of `drive`. Made by `stream_parallel`."""
+    def __init__(
+        self, drive: Drive, *, ordered: bool, keeps: object | None = None
+    ) -> None:
+        """Read the results of `drive`. Made by `stream_parallel`.
+
+        Args:
+            drive: The run.
+            ordered: Whether results come in input order.
+            keeps: What must live as long: its pool, which is closed with its last user.
+        """
         self._drive = drive
+        self._keeps = keeps
         self._batches = drive.batches()
         self._ordered = ordered
         self._ready: deque[tuple[int, Any]] = deque()
@@ -37,7 +46,11 @@ class Stream(Iterator[R], Generic[R]):
 
     @property
     def report(self) -> Report:
-        """What was decided, why, and what it has cost so far."""
+        """What was decided, why, and what it has cost so far.
+
+        Until enough items have been measured for a decision, its plan is serial, and
+        the rule is ``measuring``.
+        """
         return self._drive.report
 
     def __iter__(self) -> Self:
@@ -120,6 +133,7 @@ class Stream(Iterator[R], Generic[R]):
         error, early = self._drive.delivery.error, self._early
         self.close()
         if error is None:
+            self._drive.check_complete(self._drive.delivery.delivered)
             raise StopIteration
         notes.name_completed(error, early)
         if isinstance(error, StopIteration):

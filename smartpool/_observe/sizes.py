@@ -1,4 +1,4 @@
-"""How much of an item travels, and how long it takes to pickle it.
+"""How much of an item travels, how long it takes to pickle it, and whether it can.
 
 By protocol 5 with buffers out of band: looking at an array copies nothing.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from .._decide.facts import Profile
+from .._worker.pickling import dumps
 
 
 def with_sizes(profile: Profile, args: object, result: object) -> Profile:
@@ -18,19 +20,75 @@ def with_sizes(profile: Profile, args: object, result: object) -> Profile:
 
     What plain pickle refuses is left open (`None`): cloudpickle may still take it.
     """
-    began = time.perf_counter()
+    wall_0, cpu_0 = time.perf_counter(), time.thread_time()
     arg_bytes, result_bytes = pickled_bytes(args), pickled_bytes(result)
-    pickle_s = 2 * (time.perf_counter() - began)  # and to load it again
+    wall_s, cpu_s = time.perf_counter() - wall_0, time.thread_time() - cpu_0
     return replace(
-        profile, arg_bytes=arg_bytes, result_bytes=result_bytes, pickle_s=pickle_s
+        profile,
+        arg_bytes=arg_bytes,
+        result_bytes=result_bytes,
+        # Not the time without a CPU, which one look among others may have met. Twice:
+        # it is to be loaded again.
+        pickle_s=2 * min(wall_s, cpu_s),
     )
+
+
+def with_refusal(profile: Profile, args: object, results: Sequence[object]) -> Profile:
+    """Return `profile` with why an argument or a result cannot travel, if one cannot.
+
+    May load cloudpickle, which takes longer than all else here: not to be called
+    before nothing else keeps the calls in this process.
+
+    Args:
+        profile: What was measured.
+        args: The arguments of the first item.
+        results: Results to be tried.
+    """
+    why = refusal(args)
+    if why is not None:
+        return replace(profile, unpicklable=f"the first item cannot be pickled: {why}")
+    for result in results:
+        why = refusal(result)
+        if why is not None:
+            name = type(result).__qualname__
+            text = f"a result, of type {name}, cannot be pickled: {why}"
+            return replace(profile, unpicklable=text)
+    return profile
 
 
 def pickled_bytes(value: Any) -> int | None:  # noqa: ANN401
     """Return the size of `value` pickled, its buffers included; `None` if it fails."""
-    buffers: list[pickle.PickleBuffer] = []
     try:
-        data = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+        data, buffers = _plainly(value)
     except Exception:  # noqa: BLE001 - the user's __reduce__ may raise anything
         return None
     return len(data) + sum(buffer.raw().nbytes for buffer in buffers)
+
+
+def refusal(value: Any) -> str | None:  # noqa: ANN401
+    """Return why `value` can be pickled in no way that is used; `None` if it can.
+
+    What plain pickle refuses, or only names a thing of `__main__`'s in, goes by value.
+    """
+    try:
+        if b"__main__" not in _plainly(value)[0]:
+            return None
+    except Exception:  # noqa: BLE001, S110 - as above
+        pass
+    try:
+        dumps(value)
+    except Exception as exc:  # noqa: BLE001 - as above
+        return _said(exc)
+    return None
+
+
+def _plainly(value: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    buffers: list[pickle.PickleBuffer] = []
+    return pickle.dumps(value, protocol=5, buffer_callback=buffers.append), buffers
+
+
+def _said(exc: Exception) -> str:
+    try:
+        return repr(exc)
+    except Exception:  # noqa: BLE001 - its arguments are the user's
+        return type(exc).__qualname__

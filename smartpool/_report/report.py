@@ -40,7 +40,8 @@ class Report:
         on: Items by backend.
         wall_s: Seconds from the call to the last result.
         loop_s: Seconds that a plain loop would have taken: an estimate, the sum of
-            what the calls took (of their CPU time, where they only computed).
+            what the calls took (of their CPU time, where they only computed) and what
+            the input took.
     """
 
     backend: str

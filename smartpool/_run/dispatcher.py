@@ -22,6 +22,7 @@ class Dispatcher:
         self._settled_of: dict[int, int] = {}
         self._chunks: dict[int, Chunk] = {}
         self._input_open = True
+        self._given_back = 0
         self._stopped = False
         self.settled: int = 0
 
@@ -55,12 +56,20 @@ class Dispatcher:
         if not self._stopped:
             self._pending.extend(items)
 
-    def close_input(self) -> None:
-        """Say that nothing more will be fed."""
-        self._input_open = False
+    def close_input(self, taken_back: int) -> None:
+        """Say that nothing more will be fed.
 
-    def reopen_input(self) -> None:
-        """Say that items which were fed come back, and will be fed again."""
+        Args:
+            taken_back: Items that were given back, as far as the feeder knew when it
+                said so. If there are more it did not mean those: it will feed them,
+                and say so again.
+        """
+        if taken_back == self._given_back:
+            self._input_open = False
+
+    def give_back(self, count: int) -> None:
+        """Say that items which were fed go back to the feeder, to be fed again."""
+        self._given_back += count
         self._input_open = not self._stopped
 
     def take(self, count: int, most_bytes: int) -> list[Item]:

@@ -21,9 +21,14 @@ Guarantees:
 
 from __future__ import annotations
 
+import _thread
 import selectors
 import threading
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
 from typing import Final
 
 from .._backends.base import Backend, Chunk, Item, Usage, Watch
@@ -33,6 +38,7 @@ from .._errors import PoolClosedError
 from .._observe.gil import gil_enabled
 from .._outcome import Outcome
 from .reactor import Reactor
+from .relief import Relief
 from .run import GilChanged, Observed, Outcomes, Over, Returned, Run, Want
 from .scheduler import Scheduler
 
@@ -41,6 +47,9 @@ GRACE_S: Final = 0.5
 
 CLOSE_S: Final = 2.0
 """How long closing waits for the engine's thread."""
+
+SIGNAL_S: Final = 0.2
+"""How late a Ctrl-C may be noticed by who waits for the close, at worst."""
 
 MakeBackend = Callable[["Engine"], Backend]
 
@@ -59,16 +68,27 @@ class Engine:
         self._makers = makers
         self._backends: dict[BackendName, Backend] = {}
         self._making = threading.Lock()
+        self._closing = threading.Lock()
+        self._begun: weakref.WeakSet[Run] = weakref.WeakSet()
         self._runs: dict[int, Run] = {}
         self._scheduler = Scheduler(cpus)
+        self._relief = Relief(
+            self._scheduler, self.call_later, self._room_comes, self._place_all
+        )
         self._gil = gil_enabled()
         self._reactor = Reactor(lambda: bool(self._runs), self._broken)
 
     # -- for callers -----------------------------------------------------------------
 
     def backend(self, name: BackendName) -> Backend:
-        """Return the backend of that name, made now if it has not been used yet."""
+        """Return the backend of that name, made now if it has not been used yet.
+
+        Raises:
+            PoolClosedError: If the pool is closed: nobody would close the backend.
+        """
         with self._making:
+            if self.closed:
+                raise PoolClosedError("the pool was closed")
             if name not in self._backends:
                 self._backends[name] = self._makers[name](self)
             return self._backends[name]
@@ -80,11 +100,31 @@ class Engine:
 
     def start(self, run: Run) -> None:
         """Begin a run. It gets its items from `feed`."""
+        self._begun.add(run)
         self._reactor.hand_over(lambda: self._start(run))
 
-    def feed(self, run: Run, items: list[Item], *, last: bool) -> None:
-        """Give a run more items; with `last`, no more follow."""
-        self._reactor.hand_over(lambda: self._feed(run, items, last=last))
+    def feed(
+        self,
+        run: Run,
+        items: list[Item],
+        *,
+        more: bool = False,
+        last: bool = False,
+        taken_back: int = 0,
+    ) -> None:
+        """Give a run more items.
+
+        Args:
+            run: The run.
+            items: Its next items.
+            more: Others follow at once: it need not ask for them.
+            last: No more follow.
+            taken_back: Items of all its `Returned` that the caller has read so far.
+                One that is still on its way makes `last` void.
+        """
+        self._reactor.hand_over(
+            lambda: self._feed(run, items, more=more, last=last, taken_back=taken_back)
+        )
 
     def switch(self, run: Run, plan: Plan, backend: Backend) -> None:
         """Carry out another plan for what is left. What is in flight ends as it is."""
@@ -99,18 +139,52 @@ class Engine:
         self._reactor.leave(lambda: self._cancel(run, 0.0))
 
     def abandon(self) -> None:
-        """After a fork, in the child: give back descriptors, and touch nothing else."""
-        self._reactor.close()
+        """After a fork, in the child: give back descriptors, and end all runs here.
+
+        They go on in the parent. The fork may have come in the middle of a step, so
+        no lock is waited for, and nothing is used that a step may be changing.
+        """
+        self.closed = True
+        self._making = threading.Lock()
+        self._runs = {}
+        self._reactor.abandon()
+        for run in list(self._begun):
+            run.inbox = SimpleQueue()  # its lock may be held, too
+            run.inbox.put(Over(PoolClosedError("the run goes on in the parent alone")))
 
     def close(self) -> None:
-        """End all runs and all workers."""
-        # A step of its own: at the end of a program no thread could be started for it.
-        self._reactor.post(self._close_runs)
-        self._reactor.nudge()
-        self._reactor.join(CLOSE_S)
-        for backend in self._backends.values():
-            backend.close()
-        self._reactor.close()
+        """End all runs and all workers, on a thread of its own.
+
+        An interrupt meanwhile ends the wait for that, and leaves nothing half done.
+        Where no thread is to be had, at the end of a program for one, it is done
+        here: then a second call does what an interrupted one has left.
+
+        Raises:
+            Exception: Whatever a backend raised; the others have been closed.
+        """
+        raised: list[Exception] = []
+
+        def closing() -> None:
+            try:
+                self._close()
+            except Exception as exc:  # noqa: BLE001 - raised on the caller's thread
+                raised.append(exc)
+
+        try:
+            thread = _aside(closing)
+        except RuntimeError:
+            self._close()
+            return
+        while thread.is_alive():
+            thread.join(SIGNAL_S)
+        if raised:
+            raise raised[0]
+
+    def drop(self) -> None:
+        """Have it closed without a wait or a lock: for finalizers, on any thread."""
+        with suppress(RuntimeError):  # the program ends: what there is goes with it
+            # `Thread.start` waits, and under a lock that this thread may hold.
+            _thread.start_new_thread(_aside, (self._close,))
 
     # -- for backends: Host ------------------------------------------------------------
 
@@ -138,6 +212,21 @@ class Engine:
         """Have `callback` called after `delay_s` seconds."""
         return self._reactor.call_later(delay_s, callback)
 
+    # -- the end -----------------------------------------------------------------------
+
+    def _close(self) -> None:
+        with self._closing:
+            with self._making:
+                self.closed = True
+                backends = list(self._backends.values())
+            self._reactor.post(self._close_runs)
+            self._reactor.nudge()
+            self._reactor.join(CLOSE_S)
+            raised = [exc for one in backends if (exc := _close_backend(one))]
+            self._reactor.close()
+        if raised:
+            raise raised[0]
+
     # -- steps: one at a time ------------------------------------------------------------
 
     def _start(self, run: Run) -> None:
@@ -147,14 +236,16 @@ class Engine:
         self._runs[run.job.id] = run
         self._gil = gil_enabled()
 
-    def _feed(self, run: Run, items: list[Item], *, last: bool) -> None:
+    def _feed(
+        self, run: Run, items: list[Item], *, more: bool, last: bool, taken_back: int
+    ) -> None:
         if run.job.id not in self._runs:
             return
-        run.asked = False
+        run.asked = more
         fits, others = _split(items, travels=run.backend.travels)
         run.dispatcher.feed(fits)
         if last:
-            run.dispatcher.close_input()
+            run.dispatcher.close_input(taken_back)
         self._give_back(run, others)
         self._place_all()
         self._end_if_over(run)
@@ -165,6 +256,9 @@ class Engine:
             return
         items = run.dispatcher.settle(chunk, len(outcomes))
         run.inbox.put(Outcomes(list(zip(items, outcomes, strict=False))))
+        # Not left to the caller, who may be long at the input, or at what it reads.
+        if run.job.stop_on_error and any(outcome.failed for outcome in outcomes):
+            self._cancel(run, GRACE_S)
 
     def _finish(self, chunk: Chunk, usage: Usage) -> None:
         run = self._runs.get(chunk.job.id)
@@ -191,7 +285,7 @@ class Engine:
     def _give_back(self, run: Run, items: list[Item]) -> None:
         """Have the caller feed items again that are not encoded for this backend."""
         if items and not run.stopping:
-            run.dispatcher.reopen_input()
+            run.dispatcher.give_back(len(items))
             run.inbox.put(Returned(items))
 
     def _notice_gil(self, run: Run) -> None:
@@ -212,6 +306,12 @@ class Engine:
             pass
         for run in self._runs.values():
             self._ask_for_input(run)
+        self._relief.look(run.tenant for run in self._runs.values() if run.wants_place)
+
+    def _room_comes(self) -> bool:
+        """Return whether a worker process holds a lease: it waits for no run of ours."""
+        held = [one for run in self._runs.values() for one in run.backend_of.values()]
+        return any(share and backend.travels for backend, share in held)
 
     def _place_one(self) -> bool:
         wanting = {
@@ -241,9 +341,11 @@ class Engine:
             del self._runs[run.job.id]
             if run.grace is not None:
                 run.grace.cancel()
-            for backend in self._backends.values():
-                backend.forget(run.job)
-            run.inbox.put(Over(error))
+            try:
+                for backend in list(self._backends.values()):  # a caller may add one
+                    backend.forget(run.job)
+            finally:
+                run.inbox.put(Over(error))
 
     def _cancel(self, run: Run, grace_s: float) -> None:
         if run.job.id not in self._runs:
@@ -254,7 +356,8 @@ class Engine:
         if grace_s > 0:
             for backend in self._backends_of(run):
                 backend.cancel(run.job)
-            run.grace = self.call_later(grace_s, lambda: self._kill(run))
+            if run.grace is None:
+                run.grace = self.call_later(grace_s, lambda: self._kill(run))
         else:
             self._kill(run)
         self._end_if_over(run)
@@ -270,25 +373,53 @@ class Engine:
         return list({id(one): one for one, _ in run.backend_of.values()}.values())
 
     def _close_runs(self) -> None:
-        self.closed = True
         for run in list(self._runs.values()):
-            run.stopping = True
             self._abandon(run, PoolClosedError("the pool was closed during the run"))
 
     def _abandon(self, run: Run, error: BaseException) -> None:
-        """End a run at once: what its calls still do is nobody's any more."""
-        run.dispatcher.stop()
-        for backend in self._backends_of(run):
-            backend.cancel(run.job)
-            backend.kill(run.job)
+        """End a run at once: what its calls still do is nobody's any more.
+
+        Whatever raises in here, the rest of it is done: the runs that follow need the
+        leases, and the caller waits.
+        """
+        run.stopping = True
+        for end in self._ends_of(run):
+            with suppress(BaseException):
+                end()
         if self._runs.pop(run.job.id, None) is not None:
             run.inbox.put(Over(error))
+
+    def _ends_of(self, run: Run) -> Iterator[Callable[[], None]]:
+        """Yield all that is to be done when nothing of `run` is waited for."""
+        yield run.dispatcher.stop
+        yield partial(self._scheduler.release_all, run.tenant)
+        if run.grace is not None:
+            yield run.grace.cancel
+        for backend in self._backends_of(run):
+            yield partial(backend.cancel, run.job)
+            yield partial(backend.kill, run.job)
+        for backend in list(self._backends.values()):
+            yield partial(backend.forget, run.job)
 
     def _broken(self, exc: BaseException) -> None:
         """Fail all runs: a step of ours raised, and what it left half done is unknown."""
         for run in list(self._runs.values()):
-            self._runs.pop(run.job.id, None)
-            run.inbox.put(Over(exc))
+            self._abandon(run, exc)
+
+
+def _aside(closing: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=closing, name="smartpool-close", daemon=True)
+    thread.start()
+    return thread
+
+
+def _close_backend(backend: Backend) -> Exception | None:
+    """Close it, and return what it raised: the others are to be closed as well."""
+    try:
+        backend.close()
+    except Exception as exc:  # noqa: BLE001 - raised when all are closed
+        return exc
+    return None
 
 
 def _split(items: Iterable[Item], *, travels: bool) -> tuple[list[Item], list[Item]]:

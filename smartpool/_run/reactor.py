@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -135,27 +136,41 @@ class Reactor:
         """Give back descriptors. The thread must have ended.
 
         What is handed over after that is still called, on a thread that ends at once.
+        A second call does what an interrupted one has left.
         """
-        if self._closed:
-            return
         self._closed = True
-        fds = self._read_fd, self._write_fd
-        # Their numbers may soon be another's: a late wake-up must not be written there.
-        self._read_fd = self._write_fd = -1
         self._selector.close()
-        for fd in fds:
+        # Their numbers may soon be another's: a late wake-up must not be written
+        # there, and none be closed twice. Between striking off a number and closing
+        # it Python calls no signal handler.
+        fd, self._write_fd = self._write_fd, -1
+        if fd >= 0:
             os.close(fd)
+        fd, self._read_fd = self._read_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def abandon(self) -> None:
+        """Give back descriptors in a child, and forget what the parent sees to.
+
+        The fork may have come in the middle of anything, on a thread that is not here.
+        """
+        self._life, self._stepping = threading.Lock(), threading.Lock()
+        self._thread = None
+        self._events, self._timers = deque(), []
+        self.close()
 
     # -- from callbacks ------------------------------------------------------------
 
     def watch(self, fd: int, event: int, callback: Callback) -> Watched:
         """Call `callback` whenever `fd` is ready for `event`."""
-        known = self._watching.setdefault(fd, {})
-        known[event] = callback
-        if len(known) == 1:
-            self._selector.register(fd, event, known)
+        known = self._watching.get(fd, {})
+        if known:
+            self._selector.modify(fd, sum({*known, event}), known)
         else:
-            self._selector.modify(fd, sum(known), known)
+            self._selector.register(fd, event, known)
+        known[event] = callback
+        self._watching[fd] = known  # what was refused is not known
         self._write_if_elsewhere()
         return Watched(self, fd, event)
 
@@ -219,7 +234,7 @@ class Reactor:
         except (OSError, ValueError) as exc:
             # Closed meanwhile, by us; or by somebody else, and nothing will work.
             if not self._closed:
-                self._broken(exc)
+                self._events.append(partial(self._broken, exc))  # a step, like others
             return []
 
     def _leave(self) -> bool:

@@ -155,7 +155,8 @@ class Run:
         self.backend_of: dict[int, tuple[Backend, float]] = {}
         self.stopping: bool = False
         self.grace: Watch | None = None
-        self.asked: bool = False
+        # Whether a `Want` is not answered yet. A caller begins without one.
+        self.asked: bool = True
         self.observe_next: bool = False
         self._doubted = False
         self._recent = (0.0, 0.0)

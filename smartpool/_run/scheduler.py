@@ -14,7 +14,8 @@ the shares given exceed the CPUs by less than one share.
 A nested run (started from inside a call of another) may always hold one lease: the
 call that waits for it keeps its own, and would wait for ever otherwise. Where there is
 no room, that lease counts for nothing: it uses what the waiting call does not. Else
-nested runs could keep all others out.
+nested runs could keep all others out. A run that nobody knew to be nested counts as
+such once it has starved for a while (`relief.py`).
 """
 
 from __future__ import annotations
@@ -50,10 +51,15 @@ class Tenant:
 
 
 class Scheduler:
-    """Decides which run may place the next chunk."""
+    """Decides which run may place the next chunk.
+
+    Attributes:
+        returned: How many leases were given back that took a CPU.
+    """
 
     def __init__(self, cpus: float) -> None:
         self.cpus: float = cpus
+        self.returned: int = 0
         self._used = 0.0
         self._leases = 0
         self._turn = count(1)
@@ -79,10 +85,23 @@ class Scheduler:
 
     def release(self, tenant: Tenant, share: float) -> None:
         """Take a lease back."""
+        self.returned += share > 0
         tenant.leases -= 1
         tenant.held = tenant.held - share if tenant.leases else 0.0
         self._leases -= 1
         self._used = self._used - share if self._leases else 0.0
+
+    def release_all(self, tenant: Tenant) -> None:
+        """Take all leases of `tenant` back, also one that nobody has noted."""
+        self.returned += tenant.held > 0
+        self._leases -= tenant.leases
+        self._used = self._used - tenant.held if self._leases else 0.0
+        tenant.leases, tenant.held = 0, 0.0
+
+    def starving(self, wanting: Iterable[Tenant]) -> Tenant | None:
+        """Return who waits longest of those that want a lease and have none."""
+        hungry = [one for one in wanting if one.most and not one.leases]
+        return min(hungry, key=lambda one: one.last, default=None)
 
 
 def _fits(tenant: Tenant, *, room: bool) -> bool:

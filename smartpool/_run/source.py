@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, repeat
+from operator import length_hint
 from typing import Any, Final
 
 from .._backends.base import Item
@@ -14,12 +16,14 @@ class Source:
     """Items, in input order, from the iterables that the user gave.
 
     Attributes:
-        total: Items in all; `None` if the iterables do not say.
+        total: Items in all; `None` if the iterables do not say, or never end.
         unary: Whether there is one iterable, so that elements need no tuple.
-        container: Whether all iterables have a length. Those are taken for
-            containers, which any thread may go on reading; a generator belongs to
+        container: Whether the total was known. Iterables with a length are taken for
+            containers, which any thread may go on reading, one after the other; and
+            an `itertools.repeat` runs no code of the user's. A generator belongs to
             the thread that began with it.
         taken: Items that were pulled.
+        pulling_s: Seconds spent in iterators; slices of lists are not counted.
         ended: Whether the input has ended.
         error: What the input raised, if that ended it. Items that came before are
             called, as in a plain loop.
@@ -39,6 +43,7 @@ class Source:
         self._plain: Any = first if plain else None
         self._back: deque[Item] = deque()
         self.taken = 0
+        self.pulling_s = 0.0
         self.ended = False
         self.error: Exception | None = None
 
@@ -91,11 +96,13 @@ class Source:
 
     def _pull(self, count: int) -> list[Any]:
         elements: list[Any] = []
+        began = time.perf_counter()
         try:
             # What came before an exception is in the list then.
             elements.extend(islice(self._iterator, count))
         except Exception as exc:  # noqa: BLE001 - whatever the user's iterable raises
             self.error = exc
+        self.pulling_s += time.perf_counter() - began
         return elements
 
     def next_item(self) -> Item | None:
@@ -118,8 +125,21 @@ _SLICED: Final = (list, tuple, range)
 
 
 def _total(iterables: tuple[Iterable[Any], ...]) -> int | None:
-    """Return the least of their lengths; `None` if one of them has none."""
+    """Return the least of their lengths; `None` if they do not say, or never end."""
     try:
-        return min(len(one) for one in iterables)  # type: ignore[arg-type]
+        lengths = [_length(one) for one in iterables]
     except Exception:  # noqa: BLE001 - some have a length only if what they wrap has
         return None
+    return min((one for one in lengths if one is not None), default=None)
+
+
+def _length(iterable: Iterable[Any]) -> int | None:
+    """Return a length; `None` for an endless `repeat`, which ends no other iterable.
+
+    Raises:
+        Exception: If it does not say.
+    """
+    if type(iterable) is not repeat:
+        return len(iterable)  # type: ignore[arg-type]
+    hint = length_hint(iterable, -1)  # exact, but for the -1 where there is no end
+    return None if hint < 0 else hint

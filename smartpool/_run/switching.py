@@ -14,6 +14,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
+from .. import _fork
+
 QUICK_S: Final = 0.0002
 """The switch interval meanwhile (benchmarks/costs.py: a long first item)."""
 
@@ -25,6 +27,7 @@ class _Quick:
         self._lock = threading.Lock()
         self._open = 0
         self._before_s = 0.0
+        _fork.register(self)
 
     def enter(self) -> None:
         """Open a block."""
@@ -35,12 +38,27 @@ class _Quick:
                 sys.setswitchinterval(min(QUICK_S, self._before_s))
 
     def leave(self) -> None:
-        """Close a block."""
+        """Close a block; nothing if a fork has done so."""
         with self._lock:
+            if self._open == 0:
+                return
             self._open -= 1
-            untouched = abs(sys.getswitchinterval() - QUICK_S) < QUICK_S / 10
-            if self._open == 0 and untouched:
-                sys.setswitchinterval(self._before_s)
+            if self._open == 0:
+                self._put_back()
+
+    def after_fork_in_child(self) -> None:
+        """Close all blocks: those who opened them are not there to do it.
+
+        The one that forked may be inside of its own, and goes on without.
+        """
+        self._lock = threading.Lock()
+        if self._open:
+            self._open = 0
+            self._put_back()
+
+    def _put_back(self) -> None:
+        if abs(sys.getswitchinterval() - QUICK_S) < QUICK_S / 10:  # nobody else set it
+            sys.setswitchinterval(self._before_s)
 
 
 _quick = _Quick()

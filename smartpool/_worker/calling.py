@@ -51,8 +51,13 @@ def call_chunk(
     outbox.flush(finish)
 
 
-def outcome(fn: Callable[..., Any], payload: memoryview) -> tuple[int, bytes]:
-    """Call `fn` and return what became of it: a tag, and bytes. Never raises."""
+def outcome(
+    fn: Callable[..., Any], payload: memoryview, frames: int = 1
+) -> tuple[int, bytes]:
+    """Call `fn` and return what became of it: a tag, and bytes. Never raises.
+
+    The first `frames` of a traceback are ours, of no interest to the user, and left out.
+    """
     try:
         args = loads(payload)
     except BaseException as exc:  # noqa: BLE001 - user code runs in there
@@ -60,8 +65,10 @@ def outcome(fn: Callable[..., Any], payload: memoryview) -> tuple[int, bytes]:
     try:
         result = fn(*args)
     except BaseException as exc:  # noqa: BLE001 - the item's, whatever it is
-        here = exc.__traceback__  # this very line, of no interest to the user
-        return wire.ERROR, dump_error(exc.with_traceback(here and here.tb_next))
+        below = exc.__traceback__
+        for _ in range(frames):
+            below = below and below.tb_next
+        return wire.ERROR, dump_error(exc.with_traceback(below))
     del args  # before the result is pickled: they may be large
     try:
         return wire.VALUE, dumps(result)
@@ -82,12 +89,17 @@ _LOOKUP_ERRORS = (ImportError, AttributeError)
 
 def unpicklable(result: object, exc: BaseException) -> tuple[int, bytes]:
     """Return the outcome of an item whose result cannot be sent back."""
+    from types import CoroutineType
+
     from .._errors import NotPicklableError
 
+    advice = 'Return plain data instead, or pass backend="threads".'
+    if isinstance(result, CoroutineType):
+        result.close()  # nobody awaits it
+        advice = "Pass the async def itself as fn, or write one that awaits it."
     error = NotPicklableError(
         f"the result, of type {type(result).__qualname__}, cannot be pickled and so "
-        f"cannot come back from a worker process: {exc!r}. Return plain data instead, "
-        'or pass backend="threads".'
+        f"cannot come back from a worker process: {exc!r}. {advice}"
     )
     return wire.ERROR, dump_error(error)
 

@@ -15,8 +15,25 @@ from typing import Any
 
 import cloudpickle
 
-_registering = Lock()
-"""Held while modules are marked to go by value: there is one registry for all."""
+from .. import _fork
+
+
+class _Registering:
+    """Its lock is held while modules are marked to go by value.
+
+    There is one registry for all.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        _fork.register(self)
+
+    def after_fork_in_child(self) -> None:
+        """Renew the lock: the thread that held it may not be there."""
+        self.lock = Lock()
+
+
+_registering = _Registering()
 
 _Cached = type(functools.lru_cache(int))
 
@@ -30,7 +47,7 @@ def dumps(thing: Any, modules: Iterable[str], protocol: int) -> bytes:  # noqa: 
     loaded = [sys.modules[name] for name in modules if name in sys.modules]
     if not loaded:
         return _dumps(thing, protocol)
-    with _registering:
+    with _registering.lock:
         known = cloudpickle.list_registry_pickle_by_value()
         ours = [module for module in loaded if module.__name__ not in known]
         for module in ours:

@@ -35,6 +35,21 @@ def hold(fd: int) -> None:
     _leave()
 
 
+def let_go_in_children(fd: int) -> None:
+    """Close `fd` in what the user forks: once, since the fork of a fork comes by too.
+
+    By then the number may be another file's.
+    """
+
+    def close() -> None:
+        nonlocal fd
+        mine, fd = fd, -1
+        if mine >= 0:
+            os.close(mine)
+
+    os.register_at_fork(after_in_child=close)
+
+
 def _watch_on_a_thread(fd: int) -> None:
     from threading import Thread
 

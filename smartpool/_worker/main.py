@@ -43,7 +43,7 @@ def main(sock: int, life: int, memory: int, preamble: dict[str, Any]) -> None:
     for fd in (sock, life, memory):
         os.set_inheritable(fd, False)  # the user's subprocesses have no use for them
     lifeline.hold(life)
-    os.register_at_fork(after_in_child=lambda: os.close(life))
+    lifeline.let_go_in_children(life)
     # A handler, not SIG_IGN, which subprocesses of the user would inherit.
     signal(SIGINT, lambda _signum, _frame: None)
     nesting.depth, nesting.cpus = preamble["depth"], preamble["cpus"]

@@ -35,9 +35,7 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is where an error was, not 
 
 def dump_error(exc: BaseException) -> bytes:
     """Return what `load_error` makes `exc` of. Never raises."""
-    notes = getattr(exc, "__notes__", None)
-    texts = [str(note) for note in notes] if isinstance(notes, list) else []
-    return marshal.dumps((_traceback(exc), texts, _travelling(exc)))
+    return marshal.dumps((_traceback(exc), _notes(exc), _travelling(exc)))
 
 
 def load_error(data: bytes | memoryview) -> BaseException:
@@ -88,6 +86,22 @@ def _traceback(exc: BaseException) -> str:
         return ""
 
 
+def _notes(exc: BaseException) -> list[str]:
+    try:
+        notes = getattr(exc, "__notes__", None)
+    except BaseException:  # noqa: BLE001 - a property of the user's
+        return []
+    return [_text(note) for note in notes] if isinstance(notes, list) else []
+
+
+def _text(thing: object) -> str:
+    """Return `thing` as text: a plain `str`, which is all that `marshal` takes."""
+    try:
+        return str.__str__(str(thing))
+    except BaseException:  # noqa: BLE001 - its `__str__` is the user's
+        return "(no text)"
+
+
 def _travelling(exc: BaseException) -> bytes:
     """Return the pickle of `exc`, or of what stands in for it."""
     for form in (exc, _Rebuilt(exc)):
@@ -110,11 +124,7 @@ def _stand_in(exc: BaseException) -> BaseException:
     from .._errors import SmartPoolError
 
     cls = type(exc)
-    try:
-        text = str(exc)
-    except BaseException:  # noqa: BLE001 - its `__str__` is the user's
-        text = "(no text)"
     return SmartPoolError(
-        f"{cls.__module__}.{cls.__qualname__}: {text} (a stand-in: the exception "
+        f"{cls.__module__}.{cls.__qualname__}: {_text(exc)} (a stand-in: the exception "
         "itself cannot be pickled)"
     )

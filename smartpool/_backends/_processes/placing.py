@@ -39,7 +39,7 @@ class Placing:
         host: Host,
         listener: Listener,
         cpus: int,
-        give_up: Callable[[Placed, OSError], None],
+        give_up: Callable[[Placed, Exception], None],
     ) -> None:
         self._host = host
         self._listener = listener
@@ -110,36 +110,39 @@ class Placing:
             if worker.placed is not None and worker.placed.chunk.job is job
         ]
 
-    def take(self, job: Job) -> list[Placed]:
-        """Take what is queued for `job`."""
-        taken = [placed for placed in self._queue if placed.chunk.job is job]
+    def take(self, job: Job | None = None) -> list[Placed]:
+        """Take what is queued for `job`, or all."""
+        taken = [
+            placed for placed in self._queue if job is None or placed.chunk.job is job
+        ]
         for placed in taken:
             self._queue.remove(placed)
         return taken
 
-    def close(self) -> list[Placed]:
-        """End all workers, and return what they were at and what was queued."""
-        self._closed = True
-        workers, self.workers, self._idle = self.workers, [], []
-        self._sent_by_dead += sum(worker.sent_bytes for worker in workers)
-        for worker in workers:
+    def close(self) -> None:
+        """End all workers; what they were at is queued again.
+
+        Each is known here until it has given back all that it held: so a second call
+        does what an interrupted one has left.
+        """
+        self._closed, self._idle = True, []
+        for worker in self.workers:
             worker.kill()
         deadline = time.monotonic() + CLOSE_S
-        for worker in workers:
+        while self.workers:
+            worker = self.workers[-1]
             worker.reap(deadline)
             worker.close()
-        left = [worker.placed for worker in workers if worker.placed is not None]
-        left += self._queue
-        self._queue.clear()
-        return left
+            if (placed := worker.release()) is not None:
+                self._queue.append(placed)
+            self.remove(worker)
 
     def abandon(self) -> None:
         """Let go of the workers in a child of ours: they belong to the parent."""
-        self._closed = True
-        workers, self.workers, self._idle = self.workers, [], []
+        self._closed, self._idle = True, []
         self._queue.clear()
-        for worker in workers:
-            worker.abandon()
+        while self.workers:
+            self.workers.pop().abandon()
 
     def _choose(self, job: Job) -> Worker:
         """Take the worker that rested last, rather one that has the function."""
@@ -155,13 +158,25 @@ class Placing:
             with _fork.guard:  # a fork meanwhile would not find its descriptors
                 worker = Worker(self._host, self._listener, self._cpus)
                 self.workers.append(worker)
-        except OSError as exc:
+        except Exception as exc:  # noqa: BLE001 - told to who waits for a worker
             self._on_no_start(exc)
             return False
-        worker.greet()
+        try:
+            worker.greet()
+        except Exception as exc:  # noqa: BLE001 - nobody would hear of its end
+            self._drop(worker)
+            self._on_no_start(exc)
+            return False
         return True
 
-    def _on_no_start(self, exc: OSError) -> None:
+    def _drop(self, worker: Worker) -> None:
+        """End a worker that cannot be listened to."""
+        worker.kill()
+        worker.reap(time.monotonic() + CLOSE_S)
+        self.remove(worker)
+        worker.close()
+
+    def _on_no_start(self, exc: Exception) -> None:
         """Go on with the workers there are; without any, try again, and give up."""
         if self.workers:
             return

@@ -166,8 +166,8 @@ class Worker:
     def kill(self) -> None:
         """Kill it and what it started. Its listener is told when it has ended."""
         if not self.doomed:
-            self.doomed = True
             ending.kill_group(self.pid, self._pidfd)
+            self.doomed = True
         if self._pidfd < 0:
             self._host.call_later(_LOOK_AGAIN_S, self._look)
 
@@ -198,7 +198,8 @@ class Worker:
     def close(self) -> None:
         """Give back all that it holds here; the process has ended, or is to.
 
-        The lifeline goes as well, so that it ends even if it could not be killed.
+        The lifeline goes as well, so that it ends even if it could not be killed. A
+        second call does what an interrupted one has left.
         """
         if self._exit_watch is not None:
             self._exit_watch.cancel()
@@ -218,11 +219,14 @@ class Worker:
         self._process.returncode = ending.UNKNOWN  # it is not for the child to reap
 
     def _close_descriptors(self) -> None:
+        # Between striking off a number and closing it Python calls no signal handler:
+        # none is lost, and none is closed twice, when it may be another file's.
         lifeline, self._lifeline = self._lifeline, -1
+        if lifeline >= 0:
+            os.close(lifeline)
         pidfd, self._pidfd = self._pidfd, -1
         if pidfd >= 0:
             os.close(pidfd)
-        os.close(lifeline)
 
     def _send_job(self, job: Job) -> None:
         function: Function = job.function

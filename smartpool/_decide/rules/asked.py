@@ -17,7 +17,7 @@ def _pinned(facts: Facts) -> Plan:
     if name == "serial":
         return planned(facts, "serial", 1, reason)
     if name == "event_loop":
-        return event_loop(facts, reason)
+        return event_loop(facts, _with_hint(facts, reason))
     if name == "threads" and facts.kind in ("io", "mixed", "unknown"):
         return waiting_threads(facts, reason)
     if facts.kind == "mixed" and name == "processes":
@@ -38,7 +38,16 @@ PINNED: Final = Rule(
 
 def _coroutines(facts: Facts) -> Plan:
     text = "fn is an async def: its calls share one event loop, and wait side by side"
-    return event_loop(facts, Reason("coroutines", text))
+    return event_loop(facts, _with_hint(facts, Reason("coroutines", text)))
+
+
+def _with_hint(facts: Facts, reason: Reason) -> Reason:
+    """Return the reason, and that a hint is of no use here, if there is one."""
+    hint = facts.workload.hint
+    if hint is None:
+        return reason
+    text = f"{reason.text} (hint={hint!r} changes nothing for an async def yet)"
+    return Reason(reason.rule, text, {**reason.facts, "hint": hint})
 
 
 COROUTINES: Final = Rule(

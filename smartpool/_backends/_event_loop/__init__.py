@@ -1,0 +1,1 @@
+"""What the event loop backend is made of."""
