@@ -216,13 +216,16 @@ def test_items_that_stayed_here_are_one_reason() -> None:
     """However many they are: their number, and the first one's cause."""
     record, plan = Record(), CASES["pure Python, 1 ms"].plan()
     record.plan_made(plan, None)
-    for number in range(3, 40):
+    record.kept_here(NotPicklableError("item 3 cannot be pickled"))
+    one = gathered(record, Stats()).reasons[1]
+    for number in range(4, 40):
         record.kept_here(NotPicklableError(f"item {number} cannot be pickled"))
     record.add(Reason("not-as-planned", "and so on"))
     record.kept_here(NotPicklableError("item 99 cannot be pickled"))
 
     found = gathered(record, Stats()).reasons
 
+    assert one.text == "1 item was called here because item 3 cannot be pickled"
     text = "38 items were called here, the first because item 3 cannot be pickled"
     assert [reason.text for reason in found] == [
         plan.reasons[0].text,

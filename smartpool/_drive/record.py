@@ -52,8 +52,10 @@ class Record:
         if count == 1:
             self._first_kept = len(self.reasons), str(exc)
         place, first = self._first_kept
-        whose = "1 item was" if count == 1 else f"{count} items were"
-        text = f"{whose} called here, the first because {first}"
+        how_many = "1 item was called here"
+        if count > 1:
+            how_many = f"{count} items were called here, the first"
+        text = f"{how_many} because {first}"
         self.reasons[place : place + 1] = [Reason("stays-here", text, {"items": count})]
 
     def report(self, here: Here, run: Run | None) -> Report:

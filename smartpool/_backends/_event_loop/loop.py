@@ -23,31 +23,13 @@ from functools import partial
 from typing import Any, Final
 
 from ..._errors import SmartPoolError
-from ..._outcome import Error, Outcome, Value
+from ..._outcome import Error, Outcome
 from ..base import Chunk, Host, Item, Job, Usage
+from .calls import Call, capture_awaited
 
 CANCEL_S: Final = 0.3
 """How long a cancelled coroutine may take to clean up before it is let go: a guess. It
 and as much again when the pool is closed leave time in promise 5's second."""
-
-
-class _Call:
-    """A chunk that was placed on a loop.
-
-    Attributes:
-        outcomes: What became of its items so far.
-        calling: Whether one of them is being called.
-        began_s: When its task began; `None` before.
-    """
-
-    __slots__ = ("began_s", "calling", "chunk", "outcomes", "task")
-
-    def __init__(self, chunk: Chunk) -> None:
-        self.chunk = chunk
-        self.outcomes: list[Outcome] = []
-        self.calling = False
-        self.began_s: float | None = None
-        self.task: asyncio.Task[None] | None = None
 
 
 class Loop:
@@ -62,9 +44,9 @@ class Loop:
         self._host = host
         self._cancelled = cancelled
         self._loop = asyncio.new_event_loop()
-        self._waiting: deque[_Call] = deque()
+        self._waiting: deque[Call] = deque()
         self._woken = False
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, Call] = {}
         # How often it was asked for something, and has come to it: each is counted by
         # one thread alone.
         self._asked = self._answered = self._given_up = 0
@@ -105,7 +87,7 @@ class Loop:
 
     def place(self, chunk: Chunk) -> None:
         """Have the loop call the items of `chunk`, one task for all of them."""
-        call = _Call(chunk)
+        call = Call(chunk)
         self._calls[chunk.id] = call
         self._waiting.append(call)
         if not self._woken:
@@ -159,10 +141,10 @@ class Loop:
         if self._thread.is_alive() and not (self.blocked or self.is_current()):
             self._thread.join(max(0.0, timeout_s))
 
-    def _of(self, job: Job) -> list[_Call]:
+    def _of(self, job: Job) -> list[Call]:
         return [call for call in list(self._calls.values()) if call.chunk.job is job]
 
-    def _take_back(self, call: _Call) -> bool:
+    def _take_back(self, call: Call) -> bool:
         try:
             self._waiting.remove(call)
         except ValueError:
@@ -175,7 +157,7 @@ class Loop:
         with suppress(RuntimeError):  # it has ended, and whoever ends it finishes all
             self._loop.call_soon_threadsafe(self._answer, callback)
 
-    def _finish(self, call: _Call, *, let_go: bool = False) -> None:
+    def _finish(self, call: Call, *, let_go: bool = False) -> None:
         """Finish a chunk with what it has, unless somebody has finished it."""
         if self._calls.pop(call.chunk.id, None) is None:
             return
@@ -236,7 +218,7 @@ class Loop:
             while True:
                 self._begin_one(self._waiting.popleft())
 
-    def _begin_one(self, call: _Call) -> None:
+    def _begin_one(self, call: Call) -> None:
         call.task = self._task(self._call(call), call.chunk.job)
         # One that is cancelled before its first step never gets to its `finally`.
         call.task.add_done_callback(lambda _: self._finish(call))
@@ -249,7 +231,7 @@ class Loop:
         context = None if job.context is None else job.context.copy()
         return asyncio.Task(coroutine, loop=self._loop, context=context)
 
-    async def _call(self, call: _Call) -> None:
+    async def _call(self, call: Call) -> None:
         chunk, job = call.chunk, call.chunk.job
         call.began_s = time.perf_counter()
         try:
@@ -268,13 +250,13 @@ class Loop:
 
     async def _call_item(self, chunk: Chunk, item: Item) -> Outcome:
         """Call an item in a context of its own: the chunk's task has the first's."""
-        call = _capture(chunk.job.fn, item.args)
+        call = capture_awaited(chunk.job.fn, item.args)
         if item is chunk.items[0] or chunk.job.context is None:
             return await call
         outcome: Outcome = await self._task(call, chunk.job)
         return outcome
 
-    def _cancel(self, calls: list[_Call]) -> None:
+    def _cancel(self, calls: list[Call]) -> None:
         for call in calls:
             if call.task is not None:
                 call.task.cancel()
@@ -300,15 +282,3 @@ def _is_of_a_task(exc: BaseException) -> bool:
     """Return whether `exc` came out of a coroutine, and not of a plain callback."""
     frames = traceback.walk_tb(exc.__traceback__)
     return any(frame.f_code.co_flags & inspect.CO_COROUTINE for frame, _ in frames)
-
-
-async def _capture(fn: Any, args: tuple[Any, ...]) -> Outcome:  # noqa: ANN401
-    try:
-        return Value(await fn(*args))
-    except asyncio.CancelledError as exc:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise  # we are being ended; else it is the item's own doing
-        return Error(exc)
-    except BaseException as exc:  # noqa: BLE001 - the item's, whatever it is
-        return Error(exc)
