@@ -44,6 +44,23 @@ def test_the_others_are_called_meanwhile(tmp_path: Path) -> None:
     assert results.report.items == 10
 
 
+def test_the_others_see_the_callers_context(tmp_path: Path) -> None:
+    """Whoever drives the run meanwhile: context variables are of the thread that asked."""
+    path = tmp_path / "calls"
+    path.touch()
+    wait = first_until(path, 9)
+    token = workloads.VAR.set("the caller's")
+    try:
+        results = run_parallel(
+            lambda x: (wait(x), workloads.VAR.get()), range(10), hint="io"
+        )
+    finally:
+        workloads.VAR.reset(token)
+
+    assert results == [(x, "the caller's") for x in range(10)]
+    assert results.report.plan.backend == "threads"
+
+
 def test_what_repeats_does_not_hold_them_back(tmp_path: Path) -> None:
     """An endless `repeat` beside a list is no generator: the list ends it."""
     path = tmp_path / "calls"

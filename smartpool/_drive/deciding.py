@@ -11,7 +11,7 @@ from .._decide.facts import Machine, Profile, Workload
 from .._decide.plan import Plan, Reason
 from .._decide.rules import make_plan
 from .._errors import NotPicklableError
-from .._observe.budget import set_budget
+from .._observe.budget import current_budget, set_budget
 from .._observe.learned import Learned, remember
 from .._observe.machine import machine
 from .._observe.rebinding import rebinds
@@ -30,11 +30,15 @@ class Deciding:
 
     Attributes:
         profile: What the last plan was made from; `None` if nothing was measured.
+        nested: Whether the run was started inside of a call of another.
     """
 
     def __init__(
         self, engine: Engine, request: Request, source: Source, record: Record
     ) -> None:
+        # Of the thread that asked: another one may drive the run in its place.
+        self._context = copy_context()
+        self.nested: bool = current_budget() is not None
         self._engine = engine
         self._request = request
         self._source = source
@@ -59,7 +63,7 @@ class Deciding:
             sample: An item that was called, to see what its way would cost.
             pending: Items that were pulled and are not called yet.
         """
-        host, work = machine(), self._workload(pending)
+        host, work = self._context.run(machine), self._workload(pending)
         self.profile, self._unpicklable = profile, None
         plan = make_plan(host, work, profile)
         if plan.backend == "processes" and work.backend is None:
@@ -78,7 +82,7 @@ class Deciding:
 
     def note_gil(self) -> None:
         """Note that the GIL was switched on or off during the run."""
-        host = machine()
+        host = self._context.run(machine)
         text = f"the GIL is {'on' if host.gil else 'off'} now: {host.gil_why}"
         self._record.add(Reason("gil-changed", text, {"gil": host.gil}))
 
@@ -98,7 +102,7 @@ class Deciding:
 
     def job(self, workers: int) -> Job:
         """Return the job of this run, for a plan with so many workers."""
-        context, cpus = copy_context(), max(1, self._engine.cpus // workers)
+        context, cpus = self._context.copy(), max(1, self._engine.cpus // workers)
         set_budget(context, cpus)
         request = self._request
         return Job(

@@ -15,7 +15,6 @@ from typing import Final
 from .._decide.facts import Profile
 from .._decide.plan import Plan, Reason
 from .._errors import NotPicklableError
-from .._observe.budget import current_budget
 from .._outcome import Value
 from .._run import run as messages
 from .._run.engine import GRACE_S
@@ -66,7 +65,7 @@ class Elsewhere:
             parts.over = True
             return
         run = Run(job, plan, backend, parts.source.left, parts.engine.cpus)
-        run.tenant.nested = current_budget() is not None
+        run.tenant.nested = parts.deciding.nested
         if parts.here.item_s is not None:
             run.expect(parts.here.item_s, parts.here.calls)
         self._feeding = Feeding(parts, run)
