@@ -110,7 +110,7 @@ def test_a_run_is_learnt() -> None:
         threading.Event().wait(0.003)
 
     assert learned(fresh) is None
-    report = run_parallel(fresh, range(100)).report
+    report = run_parallel(fresh, range(100), hint="io").report
 
     known = learned(fresh)
     assert known is not None
