@@ -770,9 +770,9 @@ def test_items_that_cannot_be_pickled(call: Any, hint: Any) -> None:
 @pytest.mark.parametrize("stuck", ["results", "items"])
 def test_what_stays_here_says_why(stuck: str) -> None:
     """With a GIL it would have gone to processes; nothing of it did."""
-    items = [workloads.Holder(number) for number in range(200)]
+    items = [workloads.Holder(number) for number in range(800)]  # worth going for
     if stuck == "results":
-        report = run_parallel(workloads.make_holder, range(200), hint="cpu").report
+        report = run_parallel(workloads.make_holder, range(800), hint="cpu").report
     else:
         report = run_parallel(workloads.number_of, items, hint="cpu").report
 
