@@ -785,11 +785,11 @@ def test_what_stays_here_says_why(stuck: str) -> None:
 
 def test_some_items_that_cannot_be_pickled() -> None:
     """They are called here, the others where they belong, and one reason says so."""
-    items = [workloads.Holder(n) if n % 3 == 2 else n for n in range(300)]
+    items = [workloads.Holder(n) if n % 3 == 2 else n for n in range(900)]
 
     results: Any = run_parallel(workloads.number_of, items, hint="cpu")
 
-    assert results == list(range(300))
+    assert results == list(range(900))
     kept = [one for one in results.report.reasons if "called here" in one.text]
     assert len(kept) <= 1
     if machine().gil:
