@@ -30,6 +30,10 @@ HELP_BELOW_S: Final = 0.05
 SIGNAL_S: Final = 0.2
 """How late a Ctrl-C may be noticed, at worst (promise 5 leaves a second)."""
 
+DOUBT_FROM_S: Final = 0.5
+"""Calls that wait stay where they are, should they compute more than was thought, if
+less than so much computing is left: ten times the start of a worker. A guess."""
+
 END_S: Final = 5.0
 """How long the end of a stopped run is waited for: ten times its grace."""
 
@@ -175,9 +179,16 @@ class Elsewhere:
             self._follow(run, self._parts.deciding.adopt(plan))
 
     def _doubt(self, run: Run, profile: Profile, text: str) -> None:
-        if self._parts.options.hint is None:
+        if self._parts.options.hint is None and not self._is_nearly_done(run, profile):
             self._parts.record.add(Reason("not-as-planned", f"{text}: planned again"))
             self._plan_again(run, profile)
+
+    def _is_nearly_done(self, run: Run, profile: Profile) -> bool:
+        """Return whether calls that overlap would end before others had begun."""
+        left = self._parts.source.left
+        if left is None or profile.contended:
+            return False
+        return (left + run.dispatcher.pending) * profile.own_s < DOUBT_FROM_S
 
     def _gil_changed(self, run: Run) -> None:
         if self._parts.options.backend is None and run.plan.backend == "threads":
