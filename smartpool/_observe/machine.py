@@ -24,6 +24,11 @@ from .cpus import Asked, Limits, affinity, asked_cpus, usable_cpus
 from .gil import free_threaded_build, gil_enabled, gil_why
 from .interpreter import interpreter
 
+try:  # here, not at the first run: see `_aside`
+    import resource
+except ImportError:  # on Windows
+    resource = None  # type: ignore[assignment]
+
 _MAX_AGE_S: Final = 1.0  # a guess: limits are changed by people, seldom
 _PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 _WITHOUT_PROCESSES: Final = frozenset({"emscripten", "wasi", "ios", "tvos", "watchos"})
@@ -139,9 +144,7 @@ def memory_bytes(groups: Groups) -> int | None:
 
 def max_open_files() -> int | None:
     """Return the soft limit on descriptors; `None` where there is none."""
-    try:
-        import resource  # not on Windows
-    except ImportError:
+    if resource is None:
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft in {resource.RLIM_INFINITY, -1} else soft
