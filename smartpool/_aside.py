@@ -11,8 +11,10 @@ import _thread
 import sys
 from importlib import import_module
 
-LOOK_S = 0.2
-"""Signals are looked for so often, should one come just before a wait begins."""
+SIGNAL_S = 0.2
+"""How late a Ctrl-C may be noticed, at worst (promise 5 leaves a second): who waits
+waits in steps of so much, since a signal that comes just before a wait begins is seen
+only when that ends."""
 
 END_S = 0.5
 """How long the import is waited for after an interrupt (promise 5 leaves a second)."""
@@ -48,7 +50,7 @@ def load(name: str) -> None:
         import_module(full)
         return
     try:
-        while not done.acquire(timeout=LOOK_S):
+        while not done.acquire(timeout=SIGNAL_S):
             pass
     except BaseException:
         # Not beside the end of the program: what an import executes there would make

@@ -16,7 +16,8 @@ from smartpool._backends.threads import Threads, _Thread
 from smartpool._decide.facts import BackendName
 from smartpool._decide.plan import Plan, Reason
 from smartpool._run.engine import Engine
-from smartpool._run.run import Message, Outcomes, Over, Returned, Run, Want
+from smartpool._run.messages import Message, Outcomes, Over, Returned, Want
+from smartpool._run.run import Run
 from tests import workloads
 from tests.hosts import Bench
 

@@ -26,7 +26,7 @@ from smartpool import PoolClosedError, SmartPool, run_parallel, stream_parallel
 from smartpool._backends.processes import Processes
 from smartpool._backends.threads import Threads
 from smartpool._pool import _MAKERS, _pools
-from smartpool._run import engine, relief, switching
+from smartpool._run import closing, engine, relief, switching
 from smartpool._worker import cloud
 from tests import workloads
 from tests.leaks import Snapshot, left_behind
@@ -341,7 +341,7 @@ class Interrupted:
 
 def test_an_interrupt_at_any_moment_of_a_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where no thread is to be had for it: a second one does what was left."""
-    monkeypatch.setattr(engine, "_aside", refuse)
+    monkeypatch.setattr(closing, "_aside", refuse)
     at, step, met = 1, 5, False
     while not met:
         before = Snapshot()
@@ -433,8 +433,8 @@ def test_dropping_a_pool_waits_for_nothing() -> None:
     pool.run_parallel(abs, range(4), backend="processes")
     engine = pool._pool.engine()
     locks = (
-        engine._closing,
-        engine._making,
+        engine._closing.lock,
+        engine._backends.lock,
         engine._reactor._stepping,
         engine._reactor._life,
         _pools.lock,
@@ -694,8 +694,8 @@ def test_a_fork_while_our_locks_are_held(elsewhere: ThreadPoolExecutor) -> None:
         next(stream)
         engine = pool._pool.engine()
         locks = (
-            engine._making,
-            engine._closing,
+            engine._backends.lock,
+            engine._closing.lock,
             engine._reactor._stepping,
             engine._reactor._life,
             pool._pool._making,

@@ -43,10 +43,9 @@ def serially(
             parts.end()
             return False
         first, (elements, count) = parts.source.taken, parts.source.block(size)
-        direct = results is not None and len(results) == first
-        values = results if direct and results is not None else []
+        values = results if results is not None and len(results) == first else []
         took_s = parts.here.call(elements, count, values)
-        if values and not direct:
+        if values and values is not results:
             yield range(first, first + len(values)), values
         if parts.failed or count < size:
             parts.end()

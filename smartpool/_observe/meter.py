@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Literal, Self
 
+from .._aside import SIGNAL_S
 from .._decide.facts import Profile
 
 BEAT_S: Final = 0.001
@@ -110,8 +111,7 @@ class Meter:
 
     def join(self) -> None:
         """Wait until the heart has gone, `on_long` included."""
-        # In steps: a signal that comes just before a wait begins is seen after it.
-        while not self._gone.acquire(timeout=0.2):
+        while not self._gone.acquire(timeout=SIGNAL_S):
             pass
         self._gone.release()
 

@@ -21,11 +21,9 @@ Guarantees:
 
 from __future__ import annotations
 
-import _thread
 import selectors
-import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
@@ -37,9 +35,12 @@ from .._decide.plan import Plan
 from .._errors import PoolClosedError
 from .._observe.gil import gil_enabled
 from .._outcome import Outcome
+from .backends import Backends
+from .closing import Closing
+from .messages import GilChanged, Observed, Outcomes, Over, Returned, Want
 from .reactor import Reactor
 from .relief import Relief
-from .run import GilChanged, Observed, Outcomes, Over, Returned, Run, Want
+from .run import Run
 from .scheduler import Scheduler
 
 GRACE_S: Final = 0.5
@@ -47,9 +48,6 @@ GRACE_S: Final = 0.5
 
 CLOSE_S: Final = 2.0
 """How long closing waits for the engine's thread."""
-
-SIGNAL_S: Final = 0.2
-"""How late a Ctrl-C may be noticed by who waits for the close, at worst."""
 
 MakeBackend = Callable[["Engine"], Backend]
 
@@ -64,11 +62,10 @@ class Engine:
 
     def __init__(self, cpus: int, makers: dict[BackendName, MakeBackend]) -> None:
         self.cpus: int = cpus
-        self.closed: bool = False
-        self._makers = makers
-        self._backends: dict[BackendName, Backend] = {}
-        self._making = threading.Lock()
-        self._closing = threading.Lock()
+        self._backends = Backends(
+            {name: partial(make, self) for name, make in makers.items()}
+        )
+        self._closing = Closing(self._close)
         self._begun: weakref.WeakSet[Run] = weakref.WeakSet()
         self._runs: dict[int, Run] = {}
         self._scheduler = Scheduler(cpus)
@@ -80,23 +77,22 @@ class Engine:
 
     # -- for callers -----------------------------------------------------------------
 
+    @property
+    def closed(self) -> bool:
+        """Whether it carries out nothing any more."""
+        return self._backends.closed
+
     def backend(self, name: BackendName) -> Backend:
         """Return the backend of that name, made now if it has not been used yet.
 
         Raises:
             PoolClosedError: If the pool is closed: nobody would close the backend.
         """
-        with self._making:
-            if self.closed:
-                raise PoolClosedError("the pool was closed")
-            if name not in self._backends:
-                self._backends[name] = self._makers[name](self)
-            return self._backends[name]
+        return self._backends.get(name)
 
     def warm_workers(self) -> int:
         """Return how many worker processes could call an item at once."""
-        backend = self._backends.get("processes")
-        return 0 if backend is None else backend.ready()
+        return sum(one.ready() for one in self._backends.made if one.travels)
 
     def start(self, run: Run) -> None:
         """Begin a run. It gets its items from `feed`."""
@@ -144,8 +140,7 @@ class Engine:
         They go on in the parent. The fork may have come in the middle of a step, so
         no lock is waited for, and nothing is used that a step may be changing.
         """
-        self.closed = True
-        self._making = threading.Lock()
+        self._backends.abandon()
         self._runs = {}
         self._reactor.abandon()
         for run in list(self._begun):
@@ -153,38 +148,16 @@ class Engine:
             run.inbox.put(Over(PoolClosedError("the run goes on in the parent alone")))
 
     def close(self) -> None:
-        """End all runs and all workers, on a thread of its own.
-
-        An interrupt meanwhile ends the wait for that, and leaves nothing half done.
-        Where no thread is to be had, at the end of a program for one, it is done
-        here: then a second call does what an interrupted one has left.
+        """End all runs and all workers. An interrupt ends the wait for that alone.
 
         Raises:
             Exception: Whatever a backend raised; the others have been closed.
         """
-        raised: list[Exception] = []
-
-        def closing() -> None:
-            try:
-                self._close()
-            except Exception as exc:  # noqa: BLE001 - raised on the caller's thread
-                raised.append(exc)
-
-        try:
-            thread = _aside(closing)
-        except RuntimeError:
-            self._close()
-            return
-        while thread.is_alive():
-            thread.join(SIGNAL_S)
-        if raised:
-            raise raised[0]
+        self._closing.wait()
 
     def drop(self) -> None:
         """Have it closed without a wait or a lock: for finalizers, on any thread."""
-        with suppress(RuntimeError):  # the program ends: what there is goes with it
-            # `Thread.start` waits, and under a lock that this thread may hold.
-            _thread.start_new_thread(_aside, (self._close,))
+        self._closing.begin()
 
     # -- for backends: Host ------------------------------------------------------------
 
@@ -212,21 +185,6 @@ class Engine:
         """Have `callback` called after `delay_s` seconds."""
         return self._reactor.call_later(delay_s, callback)
 
-    # -- the end -----------------------------------------------------------------------
-
-    def _close(self) -> None:
-        with self._closing:
-            with self._making:
-                self.closed = True
-                backends = list(self._backends.values())
-            self._reactor.post(self._close_runs)
-            self._reactor.nudge()
-            self._reactor.join(CLOSE_S)
-            raised = [exc for one in backends if (exc := _close_backend(one))]
-            self._reactor.close()
-        if raised:
-            raise raised[0]
-
     # -- steps: one at a time ------------------------------------------------------------
 
     def _start(self, run: Run) -> None:
@@ -242,7 +200,7 @@ class Engine:
         if run.job.id not in self._runs:
             return
         run.asked = more
-        fits, others = _split(items, travels=run.backend.travels)
+        fits, others = run.split(items)
         run.dispatcher.feed(fits)
         if last:
             run.dispatcher.close_input(taken_back)
@@ -278,7 +236,7 @@ class Engine:
         self._end_if_over(run)
 
     def _take_back(self, run: Run, items: list[Item]) -> None:
-        fits, others = _split(items, travels=run.backend.travels)
+        fits, others = run.split(items)
         run.dispatcher.put_back(fits)
         self._give_back(run, others)
 
@@ -342,7 +300,7 @@ class Engine:
             if run.grace is not None:
                 run.grace.cancel()
             try:
-                for backend in list(self._backends.values()):  # a caller may add one
+                for backend in self._backends.made:
                     backend.forget(run.job)
             finally:
                 run.inbox.put(Over(error))
@@ -372,6 +330,18 @@ class Engine:
     def _backends_of(self, run: Run) -> list[Backend]:
         return list({id(one): one for one, _ in run.backend_of.values()}.values())
 
+    # -- the end ---------------------------------------------------------------------
+
+    def _close(self) -> None:
+        self._backends.shut()
+        self._reactor.post(self._close_runs)
+        self._reactor.nudge()
+        self._reactor.join(CLOSE_S)
+        raised = self._backends.close()
+        self._reactor.close()
+        if raised is not None:
+            raise raised
+
     def _close_runs(self) -> None:
         for run in list(self._runs.values()):
             self._abandon(run, PoolClosedError("the pool was closed during the run"))
@@ -398,34 +368,10 @@ class Engine:
         for backend in self._backends_of(run):
             yield partial(backend.cancel, run.job)
             yield partial(backend.kill, run.job)
-        for backend in list(self._backends.values()):
+        for backend in self._backends.made:
             yield partial(backend.forget, run.job)
 
     def _broken(self, exc: BaseException) -> None:
         """Fail all runs: a step of ours raised, and what it left half done is unknown."""
         for run in list(self._runs.values()):
             self._abandon(run, exc)
-
-
-def _aside(closing: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=closing, name="smartpool-close", daemon=True)
-    thread.start()
-    return thread
-
-
-def _close_backend(backend: Backend) -> Exception | None:
-    """Close it, and return what it raised: the others are to be closed as well."""
-    try:
-        backend.close()
-    except Exception as exc:  # noqa: BLE001 - raised when all are closed
-        return exc
-    return None
-
-
-def _split(items: Iterable[Item], *, travels: bool) -> tuple[list[Item], list[Item]]:
-    """Return the items that this backend can take as they are, and the others."""
-    fits: list[Item] = []
-    others: list[Item] = []
-    for item in items:
-        (others if travels and item.payload is None else fits).append(item)
-    return fits, others

@@ -1,8 +1,9 @@
-"""One run, as the engine has it, and the messages that its caller gets."""
+"""One run, as the engine has it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import ceil
 from queue import SimpleQueue
@@ -15,8 +16,8 @@ from .._decide.limits import Growth
 from .._decide.plan import Plan, duration
 from .._decide.probing import ENOUGH_S
 from .._observe.gil import gil_enabled
-from .._outcome import Outcome
 from .dispatcher import Dispatcher
+from .messages import Doubt, Message
 from .scheduler import Tenant
 
 CHUNK_BYTES: Final = 4 << 20
@@ -47,71 +48,6 @@ that take turns use one CPU, and calls that wait next to none. A guess."""
 FADE: Final = 0.5
 """What counts of the items before, with each chunk, in the running mean of an item's
 duration: a guess."""
-
-
-Settled = tuple[Item, Outcome]
-"""An item, and what became of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """Some items have been settled, in the order in which that was heard of."""
-
-    outcomes: list[Settled]
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """The run would like `count` more items."""
-
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """Items that were fed for another backend: feed them again."""
-
-    items: list[Item]
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """A worker has measured the first items."""
-
-    profile: Profile
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """The calls do not go as planned.
-
-    Attributes:
-        profile: What they showed.
-        text: What is wrong, in words.
-    """
-
-    profile: Profile
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class GilChanged:
-    """The GIL was switched on, or off, since the plan was made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """Nothing of the run goes on any more. The last message."""
-
-    error: BaseException | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Nudge:
-    """Wakes who waits for the inbox, and says nothing."""
-
-
-Message = Nudge | Outcomes | Want | Returned | Observed | Doubt | GilChanged | Over
 
 
 @dataclass(slots=True)
@@ -176,6 +112,15 @@ class Run:
         self.observe_next = plan.kind == "unknown" and plan.backend == "processes"
         self.tenant.share = share_of(plan, cpus)
         self.tenant.most = plan.concurrency
+
+    def split(self, items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
+        """Return the items that its backend can take as they are, and the others."""
+        fits: list[Item] = []
+        others: list[Item] = []
+        for item in items:
+            unfit = self.backend.travels and item.payload is None
+            (others if unfit else fits).append(item)
+        return fits, others
 
     @property
     def wants_place(self) -> bool:
