@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartpool._decide.costs import worth_moving
 from smartpool._decide.facts import BACKENDS, Machine, Profile, Workload
 from smartpool._decide.plan import duration
 from smartpool._decide.rules import RULES, make_plan
@@ -196,6 +197,24 @@ def test_a_busy_program_asks_a_worker(share: float) -> None:
         profile = Profile(9, 2e-3, 1e-3, late_s=late_s, others_share=share)
         plan = make_plan(TWO_CPUS, Workload(2000), profile)
         assert plan.rule == "ask-a-worker"
+
+
+@pytest.mark.parametrize(
+    ("items", "contended", "moves"),
+    [
+        (99, False, False),  # half a second of computing is left, nearly
+        (100, False, True),
+        (None, False, True),  # it may go on for ever
+        (1, True, True),  # threads in each other's way: each item is dear
+    ],
+)
+def test_what_is_nearly_done_is_not_moved(
+    items: int | None, contended: bool, moves: bool
+) -> None:
+    """Calls that do not go as planned are planned again while enough is left."""
+    profile = Profile(1, 5e-3, 5e-3, contended=contended)
+
+    assert worth_moving(profile, items) is moves
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,11 @@ PROCESS_ITEM_S: Final = 5e-6
 """One item of a chunk through a worker, on this program's side: encode, frame,
 deliver (benchmarks/costs.py)."""
 
+MOVE_FROM_S: Final = 0.5
+"""Calls that overlap are moved to workers for so much computing at least, ten times the
+start of one: what is in flight ends first, and the last calls look dearer than they
+are (the demo's `fetch` fell from a gain of 29 to 9 without it): a guess."""
+
 BYTES_PER_S: Final = 0.6e9
 """Bytes through a worker's socket, one way (benchmarks/costs.py: 4 MB)."""
 
@@ -91,3 +96,15 @@ def process_item_gains(profile: Profile, workers: int, pace_s: float) -> bool:
     """Return whether items through workers come faster than every `pace_s` seconds."""
     there_s = travel_s(profile)
     return max(there_s, (profile.own_s + there_s) / workers) < pace_s
+
+
+def worth_moving(profile: Profile, items: int | None) -> bool:
+    """Return whether calls that do not go as planned should be planned again.
+
+    Args:
+        profile: What they have shown.
+        items: How many have not begun; `None` if that is not known.
+    """
+    if items is None or profile.contended:
+        return True
+    return items * profile.own_s >= MOVE_FROM_S

@@ -12,11 +12,13 @@ from dataclasses import replace
 from queue import Empty
 from typing import Final
 
+from .._aside import SIGNAL_S
+from .._decide.costs import worth_moving
 from .._decide.facts import Profile
 from .._decide.plan import Plan, Reason
 from .._errors import NotPicklableError
 from .._outcome import Value
-from .._run import run as messages
+from .._run import messages
 from .._run.engine import GRACE_S
 from .._run.run import Run
 from .delivery import Batch
@@ -26,13 +28,6 @@ from .unawaited import refusal
 
 HELP_BELOW_S: Final = 0.05
 """The caller helps while workers start, with items shorter than this: a guess."""
-
-SIGNAL_S: Final = 0.2
-"""How late a Ctrl-C may be noticed, at worst (promise 5 leaves a second)."""
-
-DOUBT_FROM_S: Final = 0.5
-"""Calls that wait stay where they are, should they compute more than was thought, if
-less than so much computing is left: ten times the start of a worker. A guess."""
 
 END_S: Final = 5.0
 """How long the end of a stopped run is waited for: ten times its grace."""
@@ -96,8 +91,6 @@ class Elsewhere:
         run = self.run
         assert run is not None
         self._feed(run)
-        # Not without a limit: a signal that comes just before the wait begins is
-        # seen only when it ends.
         try:
             message = run.inbox.get(timeout=SIGNAL_S)
         except Empty:
@@ -169,6 +162,7 @@ class Elsewhere:
             self._parts.delivery.take(outcomes)
         else:
             self._parts.delivery.fail(error)
+        # An error of an item has stopped it already; one of ours has not.
         if self._parts.failed and not failed:
             self._parts.engine.cancel(run)
 
@@ -179,16 +173,11 @@ class Elsewhere:
             self._follow(run, self._parts.deciding.adopt(plan))
 
     def _doubt(self, run: Run, profile: Profile, text: str) -> None:
-        if self._parts.options.hint is None and not self._is_nearly_done(run, profile):
+        left = self._parts.source.left
+        items = None if left is None else left + run.dispatcher.pending
+        if self._parts.options.hint is None and worth_moving(profile, items):
             self._parts.record.add(Reason("not-as-planned", f"{text}: planned again"))
             self._plan_again(run, profile)
-
-    def _is_nearly_done(self, run: Run, profile: Profile) -> bool:
-        """Return whether calls that overlap would end before others had begun."""
-        left = self._parts.source.left
-        if left is None or profile.contended:
-            return False
-        return (left + run.dispatcher.pending) * profile.own_s < DOUBT_FROM_S
 
     def _gil_changed(self, run: Run) -> None:
         if self._parts.options.backend is None and run.plan.backend == "threads":
