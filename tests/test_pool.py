@@ -33,7 +33,7 @@ from tests.leaks import Snapshot, left_behind
 
 ROOT = Path(smartpool.__file__).parent.parent
 BACKENDS: list[Any] = [*_MAKERS, None]
-HANG_S = 10.0
+HANG_S = 30.0
 SOON_S = 2.5
 """Far less than what is waited for at worst; the machine may be busy."""
 

@@ -18,6 +18,7 @@ from tests import called
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measured on Linux")
 
 ROOT = Path(__file__).parent.parent
+GONE_S = 5 * 2.0  # five times the promise
 
 PROLOGUE = """\
 import os, sys
@@ -79,6 +80,13 @@ def killed(process: Program) -> None:
         process.communicate(timeout=60)
 
 
+def killed_with(process: Program, *others: int) -> None:
+    """Kill it, and see that these end with it."""
+    killed(process)
+
+    called.wait_until(lambda: all(map(gone, others)), GONE_S)
+
+
 def pid_in(path: Path) -> int:
     called.wait_until(lambda: path.exists() and path.read_text().strip() != "")
     return int(path.read_text())
@@ -96,9 +104,7 @@ def test_kill_reaches_workers_in_c_code(tmp_path: Path) -> None:
     )
     worker = pid_in(path)
 
-    killed(parent)
-
-    called.wait_until(lambda: gone(worker), 2)
+    killed_with(parent, worker)
 
 
 def test_kill_reaches_idle_and_stopped_workers() -> None:
@@ -115,9 +121,7 @@ def test_kill_reaches_idle_and_stopped_workers() -> None:
     worker = int(parent.stdout.readline())
     os.kill(worker, signal.SIGSTOP)
 
-    killed(parent)
-
-    called.wait_until(lambda: gone(worker), 2)
+    killed_with(parent, worker)
 
 
 def test_kill_reaches_grandchildren(tmp_path: Path) -> None:
@@ -138,9 +142,7 @@ def test_kill_reaches_grandchildren(tmp_path: Path) -> None:
     )
     child = pid_in(path)
 
-    killed(parent)
-
-    called.wait_until(lambda: gone(child), 2)
+    killed_with(parent, child)
 
 
 def test_kill_reaches_workers_of_workers(tmp_path: Path) -> None:
@@ -158,9 +160,7 @@ def test_kill_reaches_workers_of_workers(tmp_path: Path) -> None:
     )
     worker = pid_in(path)
 
-    killed(parent)
-
-    called.wait_until(lambda: gone(worker), 2)
+    killed_with(parent, worker)
 
 
 def test_a_forked_child_keeps_nothing_alive(tmp_path: Path) -> None:
@@ -186,8 +186,7 @@ def test_a_forked_child_keeps_nothing_alive(tmp_path: Path) -> None:
     workers = [int(parent.stdout.readline()), pid_in(tmp_path / "busy")]
     child = pid_in(path)
     try:
-        killed(parent)
-        called.wait_until(lambda: all(map(gone, workers)), 2)
+        killed_with(parent, *workers)
         assert not gone(child)
     finally:
         os.kill(child, signal.SIGKILL)

@@ -323,7 +323,7 @@ def test_items_are_called_while_the_input_blocks(
 
     def items() -> Iterator[int]:
         yield from range(3)
-        workloads.wait_until(lambda: len(workloads.lines(path)) == 3, 5.0)
+        workloads.wait_until(lambda: len(workloads.lines(path)) == 3)
         yield 3
 
     fn = workloads.on(backend, partial(workloads.marked, path))
