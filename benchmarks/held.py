@@ -1,9 +1,10 @@
 """What does the meter see of known work? Run as ``python -m benchmarks.held``.
 
-Six functions whose kind is known are probed as `run_parallel` probes them, in three
+Functions whose kind is known are probed as `run_parallel` probes them, in three
 situations: nothing else runs; another process computes; another thread of this
 process computes. The thresholds in `smartpool/_decide/kinds.py` lie between the
-readings of those that hold the GIL and those that do not.
+readings of those that hold the GIL and those that do not; what holds it partly shows
+how the share is read.
 """
 
 from __future__ import annotations
@@ -61,6 +62,17 @@ def mixed() -> None:
     spin(0.004)
 
 
+def partly(share: float) -> Callable[[], None]:
+    """Return what holds the GIL for this share of its CPU time."""
+
+    def work() -> None:
+        begin = time.thread_time()
+        hashlib.sha256(BLOCK).digest()
+        spin((time.thread_time() - begin) * share / (1 - share))
+
+    return work
+
+
 WORKS: Final[dict[str, Callable[[], object]]] = {
     "sha256, 2 MB": lambda: hashlib.sha256(BLOCK).digest(),
     "zlib, 2 MB": lambda: zlib.compress(BLOCK, 1),
@@ -68,6 +80,8 @@ WORKS: Final[dict[str, Callable[[], object]]] = {
     "regex": lambda: PATTERN.findall(TEXT),
     "sleep, 20 ms": lambda: time.sleep(0.02),
     "wait 6 ms, compute 4": mixed,
+    "half of it held": partly(0.5),
+    "a quarter held": partly(0.25),
 }
 
 

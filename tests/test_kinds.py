@@ -69,13 +69,23 @@ def test_a_busy_machine_makes_nothing_wait() -> None:
     assert least == most == pytest.approx(0.99)
 
 
-def test_what_the_heart_slept_through_is_left_out() -> None:
-    """The GIL's share is of the CPU time that the heart could see."""
+def test_what_the_heart_slept_through_is_like_what_it_saw() -> None:
+    """The GIL was held then for the share of its beats that were late."""
     awake = Profile(1, 10e-3, 10e-3, late_s=8e-3)
-    half = replace(awake, late_s=4e-3, heart_slept_s=5e-3)
+    half = replace(awake, late_s=4e-3, heart_slept_s=5e-3, late_beats=0.8)
 
     assert held(awake) == pytest.approx(0.8)
     assert held(half) == pytest.approx(0.8)
+
+
+def test_one_stall_of_the_machine_holds_no_gil() -> None:
+    """One late beat among many in time counts for no more than it took."""
+    stalled = Profile(1, 20e-3, 20e-3, late_s=6e-3, heart_slept_s=14e-3)
+    once = replace(stalled, late_beats=1 / 15)
+    often = replace(stalled, late_beats=14 / 15)
+
+    assert holds_gil(once) is False
+    assert holds_gil(often) is True
 
 
 def test_a_heart_without_a_cpu_may_have_missed_it() -> None:

@@ -91,6 +91,7 @@ class Profile:
             millisecond meanwhile; `None` if not known.
         heart_delay_s: How long that thread was ready to run and had no CPU.
         heart_slept_s: How long it slept on purpose, and saw nothing.
+        late_beats: Share of the times it asked at which it had to wait.
         others_share: CPU used by this program's other threads, as a share of the
             time the probe took.
         arg_bytes: Size of an item's arguments, pickled; `None` if not measured.
@@ -110,6 +111,7 @@ class Profile:
     late_s: float | None = None
     heart_delay_s: float = 0.0
     heart_slept_s: float = 0.0
+    late_beats: float = 0.0
     others_share: float = 0.0
     arg_bytes: int | None = None
     result_bytes: int | None = None
@@ -146,5 +148,6 @@ def together(one: Profile, other: Profile) -> Profile:
         late_s=mean(one.late_s, other.late_s),
         heart_delay_s=mean(one.heart_delay_s, other.heart_delay_s) or 0.0,
         heart_slept_s=mean(one.heart_slept_s, other.heart_slept_s) or 0.0,
+        late_beats=mean(one.late_beats, other.late_beats) or 0.0,
         others_share=max(one.others_share, other.others_share),
     )

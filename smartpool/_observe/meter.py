@@ -72,7 +72,7 @@ class Meter:
         self._stop = _thread.allocate_lock()
         self._gone = _thread.allocate_lock()
         self._late_s = 0.0
-        self._slept_s = 0.0
+        self._beats = self._late_beats = 0
         self._due: float | None = None
         self._heart: tuple[int, int] | None = None
         self._delay_0: float | None = None
@@ -170,7 +170,8 @@ class Meter:
             delay_s=None if end.delay_s is None else end.delay_s * share,
             late_s=None if end.late_s is None else end.late_s * share,
             heart_delay_s=end.heart_delay_s * share,
-            heart_slept_s=self._slept_s * share,
+            heart_slept_s=self._beats * BEAT_S * share,
+            late_beats=end.late_beats,
             others_share=others_share,
             where=where,
             finished=finished,
@@ -184,8 +185,10 @@ class Meter:
             # and takes the GIL from nobody.
             while not stop.acquire(timeout=BEAT_S):
                 now = clock()
-                self._slept_s += BEAT_S
+                late_s = self._late_s
                 self._add_lateness(now)
+                self._late_beats += self._late_s > late_s
+                self._beats += 1
                 if self._delay_0 is None:
                     # Not at the start, on the measured thread: these system calls
                     # would take longer than a probe of tiny items may. Each of them
@@ -217,7 +220,12 @@ class Meter:
         if now.wall_s - self._begin.wall_s < READ_DELAY_FROM_S:
             return now
         due, late_s = self._due, self._late_s
-        now.late_s = late_s + (0.0 if due is None else _late_s(now.wall_s, due))
+        overdue_s = 0.0 if due is None else _late_s(now.wall_s, due)
+        now.late_s = late_s + overdue_s
+        beats, late_beats = self._beats, self._late_beats
+        if overdue_s:
+            beats, late_beats = beats + 1, late_beats + 1
+        now.late_beats = late_beats / max(1, beats)
         if self._delay_0 is not None:
             delay_s = run_delay_s(self._native)
             if delay_s is not None:
@@ -236,6 +244,7 @@ class _Reading:
         "delay_s",
         "heart_cpu_s",
         "heart_delay_s",
+        "late_beats",
         "late_s",
         "process_s",
         "wall_s",
@@ -247,6 +256,7 @@ class _Reading:
         self.process_s = time.process_time()
         self.delay_s: float | None = None
         self.late_s: float | None = None
+        self.late_beats = 0.0
         self.heart_cpu_s = 0.0
         self.heart_delay_s = 0.0
 
