@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -55,14 +55,12 @@ class Process:
 
 def _process(pid: int) -> Process | None:
     try:
-        stat = (PROC / str(pid) / "stat").read_text("utf-8", "replace")
-        command = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ")
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            name, _, rest = file.read().partition(b"(")[2].rpartition(b")")
     except OSError:
         return None
-    name, _, rest = stat.partition("(")[2].rpartition(")")
-    fields = rest.split()
-    shown = command.decode("utf-8", "replace").strip()[:200] or name
-    return Process(pid, int(fields[19]), int(fields[1]), fields[0], shown)
+    state, parent, *others = rest.split(None, 20)
+    return Process(pid, int(others[17]), int(parent), state.decode(), name.decode())
 
 
 def _all_processes() -> Iterator[Process]:
@@ -71,6 +69,15 @@ def _all_processes() -> Iterator[Process]:
     for entry in os.listdir(PROC):
         if entry.isdigit() and (process := _process(int(entry))) is not None:
             yield process
+
+
+def _with_command(process: Process) -> Process:
+    try:
+        command = (PROC / str(process.pid) / "cmdline").read_bytes()
+    except OSError:
+        return process
+    shown = command.replace(b"\0", b" ").decode("utf-8", "replace").strip()[:200]
+    return replace(process, command=shown or process.command)
 
 
 def _is_marked(pid: int, mark: str) -> bool:
@@ -82,9 +89,9 @@ def _is_marked(pid: int, mark: str) -> bool:
 
 def descendants(mark: str | None = None) -> set[Process]:
     """Return every process below this one, and those elsewhere that carry `mark`."""
-    everything = list(_all_processes())
+    everything = {process.pid: process for process in _all_processes()}
     children: dict[int, list[Process]] = {}
-    for process in everything:
+    for process in everything.values():
         children.setdefault(process.parent, []).append(process)
     found: set[Process] = set()
     rest = [os.getpid()]
@@ -93,14 +100,17 @@ def descendants(mark: str | None = None) -> set[Process]:
             if child not in found:
                 found.add(child)
                 rest.append(child.pid)
-    if mark is not None:
-        known = {process.pid for process in found} | {os.getpid()}
+    this = everything.pop(os.getpid(), None)
+    if mark is not None and this is not None:
         found.update(
             process
-            for process in everything
-            if process.pid not in known and _is_marked(process.pid, mark)
+            for process in everything.values()
+            # What began before this program was not begun by it.
+            if process.start >= this.start
+            and process not in found
+            and _is_marked(process.pid, mark)
         )
-    return found
+    return {_with_command(process) for process in found}
 
 
 def native_threads() -> set[int]:

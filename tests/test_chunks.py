@@ -3,7 +3,7 @@
 from itertools import repeat
 from math import ceil, log
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smartpool._decide.chunks import (
@@ -32,6 +32,7 @@ def taken(rest: int, places: int, item_s: float, target_s: float) -> list[int]:
     return sizes
 
 
+@settings(max_examples=40)  # each is as many chunks as a run would have
 @given(rests, workers, durations, targets)
 @example(1, 1, 1e-9, TARGET_S)
 @example(10**6, 1, 3e-6, TARGET_S)
