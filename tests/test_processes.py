@@ -481,7 +481,7 @@ class TestPlacing:
         bench.host.do(bench.backend.close)
         assert bench.processes.worker_pids() == []
         bench.host.close()
-        assert took_s < 1.0
+        assert took_s < 5 * 1.0
 
     def test_close_ends_what_workers_started(self, tmp_path: Path) -> None:
         """Subprocesses of a worker go with it."""
