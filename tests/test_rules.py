@@ -214,7 +214,7 @@ def test_what_is_nearly_done_is_not_moved(
     """Calls that do not go as planned are planned again while enough is left."""
     profile = Profile(1, 5e-3, 5e-3, contended=contended)
 
-    assert worth_moving(profile, items) is moves
+    assert worth_moving(Workload(items), profile) is moves
 
 
 @pytest.mark.parametrize(

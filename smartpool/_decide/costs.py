@@ -98,13 +98,6 @@ def process_item_gains(profile: Profile, workers: int, pace_s: float) -> bool:
     return max(there_s, (profile.own_s + there_s) / workers) < pace_s
 
 
-def worth_moving(profile: Profile, items: int | None) -> bool:
-    """Return whether calls that do not go as planned should be planned again.
-
-    Args:
-        profile: What they have shown.
-        items: How many have not begun; `None` if that is not known.
-    """
-    if items is None or profile.contended:
-        return True
-    return items * profile.own_s >= MOVE_FROM_S
+def worth_moving(workload: Workload, profile: Profile) -> bool:
+    """Return whether calls that do not go as planned should be planned again."""
+    return profile.contended or rest_s(workload, profile) >= MOVE_FROM_S

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from .._backends.base import Backend, Job
+from .._decide.costs import worth_moving
 from .._decide.facts import Machine, Profile, Workload
 from .._decide.plan import Plan, Reason
 from .._decide.rules import make_plan
@@ -70,6 +71,15 @@ class Deciding:
             work = replace(work, rebinds=rebinds(self._request.fn))
             plan = self._unless_it_stays(host, work, sample)
         return plan
+
+    def worth_moving(self, profile: Profile, pending: int) -> bool:
+        """Return whether what is left should be planned again.
+
+        Args:
+            profile: What the calls have shown, which do not go as planned.
+            pending: Items that were pulled and are not called yet.
+        """
+        return worth_moving(self._workload(pending), profile)
 
     def adopt(self, plan: Plan) -> Plan:
         """Take in that the last plan made is carried out, and return it."""

@@ -13,7 +13,6 @@ from queue import Empty
 from typing import Final
 
 from .._aside import SIGNAL_S
-from .._decide.costs import worth_moving
 from .._decide.facts import Profile
 from .._decide.plan import Plan, Reason
 from .._errors import NotPicklableError
@@ -173,9 +172,9 @@ class Elsewhere:
             self._follow(run, self._parts.deciding.adopt(plan))
 
     def _doubt(self, run: Run, profile: Profile, text: str) -> None:
-        left = self._parts.source.left
-        items = None if left is None else left + run.dispatcher.pending
-        if self._parts.options.hint is None and worth_moving(profile, items):
+        if self._parts.options.hint is not None:
+            return
+        if self._parts.deciding.worth_moving(profile, run.dispatcher.pending):
             self._parts.record.add(Reason("not-as-planned", f"{text}: planned again"))
             self._plan_again(run, profile)
 
