@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from typing import get_args
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from smartpool._decide.facts import Profile
@@ -97,6 +97,7 @@ def test_a_heart_without_a_cpu_may_have_missed_it() -> None:
 
 
 @given(profiles(), st.booleans())
+@example(replace(WORKS, heart_slept_s=5e-324, late_beats=0.5), True)  # half is nothing
 def test_every_profile_is_of_some_kind(profile: Profile, gil: bool) -> None:
     """No profile is too odd to be asked; shares are shares."""
     assert kind_of(profile, gil=gil) in get_args(Kind)

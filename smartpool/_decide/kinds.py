@@ -83,7 +83,7 @@ def held(profile: Profile, less_s: float = 0.0) -> float | None:
     unseen_s = profile.heart_delay_s + slept_s
     late_beats = profile.late_beats
     if slept_s > 0:
-        late_beats = min(late_beats, waited_s / (WAITED_LEAST * slept_s))
+        late_beats = min(late_beats, waited_s / WAITED_LEAST / slept_s)
     return _share(waited_s + late_beats * unseen_s, profile.cpu_s)
 
 
