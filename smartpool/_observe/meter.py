@@ -185,9 +185,7 @@ class Meter:
             # and takes the GIL from nobody.
             while not stop.acquire(timeout=BEAT_S):
                 now = clock()
-                late_s = self._late_s
-                self._add_lateness(now)
-                self._late_beats += self._late_s > late_s
+                self._late_beats += self._add_lateness(now)
                 self._beats += 1
                 if self._delay_0 is None:
                     # Not at the start, on the measured thread: these system calls
@@ -209,10 +207,12 @@ class Meter:
             return False
         return self._on_long()
 
-    def _add_lateness(self, now: float) -> None:
-        if self._due is not None:
-            self._late_s += _late_s(now, self._due)
+    def _add_lateness(self, now: float) -> bool:
+        """Add how late it is; return whether it is late."""
+        late_s = 0.0 if self._due is None else _late_s(now, self._due)
+        self._late_s += late_s
         self._due = None
+        return late_s > 0
 
     def _read(self, cpu_s: float) -> _Reading:
         """Read all clocks. The beat that has not come yet is late, too."""
