@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,14 +123,14 @@ def native_threads() -> set[int]:
 
 def _native_thread(native_id: int) -> str:
     """Say what the kernel knows of a thread: its name, state, and where it waits."""
-    task = TASKS / str(native_id)
-    try:
-        _, _, rest = (task / "stat").read_text("utf-8", "replace").rpartition(")")
-        said = [(task / name).read_text("utf-8").strip() for name in ("comm", "wchan")]
-    except OSError:
+    thread = _process(native_id)  # what is not listed there can be read all the same
+    if thread is None:
         return f"native thread {native_id} (just gone)"
-    name, waits_in = said
-    return f"native thread {native_id} ({name}, state {rest.split()[0]}, in {waits_in})"
+    waits_in = "unknown"
+    with suppress(OSError):
+        waits_in = (TASKS / str(native_id) / "wchan").read_text("utf-8")
+    said = f"{thread.command}, state {thread.state}, in {waits_in}"
+    return f"native thread {native_id} ({said})"
 
 
 def descriptors() -> set[tuple[int, str]]:
