@@ -115,9 +115,21 @@ def descendants(mark: str | None = None) -> set[Process]:
 
 
 def native_threads() -> set[int]:
-    """Return the ids of this process's threads, Python's and others'."""
+    """Return the ids of this process's threads, Python's and others'.
+
+    Linux ends a listing early where the thread just listed is gone before the next is
+    looked up: all younger threads are missing from it. It cannot happen twice in a row
+    for one thread, so that two listings which agree are whole.
+    """
     if not TASKS.is_dir():
         return set()
+    listed, again = None, _listed_threads()
+    while listed != again:
+        listed, again = again, _listed_threads()
+    return again
+
+
+def _listed_threads() -> set[int]:
     return {int(name) for name in os.listdir(TASKS)}
 
 

