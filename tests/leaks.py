@@ -43,8 +43,14 @@ class Process:
     pid: int
     start: int
     parent: int
+    session: int
     state: str
     command: str
+
+    @property
+    def is_zombie(self) -> bool:
+        """Whether it has ended, and has only not been reaped yet."""
+        return self.state == "Z"
 
     def __str__(self) -> str:
         """Return what helps to find where it came from."""
@@ -54,21 +60,30 @@ class Process:
         )
 
 
-def _process(pid: int) -> Process | None:
+def process_of(pid: int) -> Process | None:
+    """Return the process, or the thread, of that id; `None` if there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             name, _, rest = file.read().partition(b"(")[2].rpartition(b")")
     except OSError:
         return None
-    state, parent, *others = rest.split(None, 20)
-    return Process(pid, int(others[17]), int(parent), state.decode(), name.decode())
+    state, parent, _, session, *others = rest.split(None, 20)
+    return Process(
+        pid=pid,
+        start=int(others[15]),
+        parent=int(parent),
+        session=int(session),
+        state=state.decode(),
+        command=name.decode(),
+    )
 
 
-def _all_processes() -> Iterator[Process]:
+def processes() -> Iterator[Process]:
+    """Yield all that there are; none on systems without `/proc`."""
     if not PROC.is_dir():
         return
     for entry in os.listdir(PROC):
-        if entry.isdigit() and (process := _process(int(entry))) is not None:
+        if entry.isdigit() and (process := process_of(int(entry))) is not None:
             yield process
 
 
@@ -90,7 +105,7 @@ def _is_marked(pid: int, mark: str) -> bool:
 
 def descendants(mark: str | None = None) -> set[Process]:
     """Return every process below this one, and those elsewhere that carry `mark`."""
-    everything = {process.pid: process for process in _all_processes()}
+    everything = {process.pid: process for process in processes()}
     children: dict[int, list[Process]] = {}
     for process in everything.values():
         children.setdefault(process.parent, []).append(process)
@@ -135,7 +150,7 @@ def _listed_threads() -> set[int]:
 
 def _native_thread(native_id: int) -> str:
     """Say what the kernel knows of a thread: its name, state, and where it waits."""
-    thread = _process(native_id)  # what is not listed there can be read all the same
+    thread = process_of(native_id)  # what is not listed there can be read all the same
     if thread is None:
         return f"native thread {native_id} (just gone)"
     waits_in = "unknown"

@@ -14,6 +14,7 @@ import pytest
 
 import smartpool
 from tests import workloads
+from tests.leaks import processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -162,7 +163,11 @@ class Program:
 
     def left(self) -> list[int]:
         """Return the processes of its session, zombies not counted."""
-        return [pid for pid in pids() if session_of(pid) == self.process.pid]
+        return [
+            process.pid
+            for process in processes()
+            if process.session == self.process.pid and not process.is_zombie
+        ]
 
     def close(self) -> None:
         for pid in self.left():
@@ -170,19 +175,6 @@ class Program:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
-
-
-def pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def session_of(pid: int) -> int | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    state, _, _, session, *_ = stat.rpartition(")")[2].split()
-    return None if state == "Z" else int(session)
 
 
 @pytest.fixture

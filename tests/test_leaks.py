@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaks import MARK, PROC, Snapshot, left_behind, native_threads
+from tests.leaks import (
+    MARK,
+    PROC,
+    Snapshot,
+    left_behind,
+    native_threads,
+    process_of,
+)
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the check reads /proc")
 
@@ -31,6 +38,22 @@ def _planted(before: Snapshot, kind: str) -> bool:
 def _wait_until_up(child: subprocess.Popen[str]) -> str:
     assert child.stdout is not None
     return child.stdout.readline().strip()
+
+
+def test_a_process_is_read_as_the_system_has_it() -> None:
+    """Those who look for a session's processes, or for a zombie, find them."""
+    child = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended, and not reaped
+    this, ended = process_of(os.getpid()), process_of(child.pid)
+    child.wait()
+
+    assert this is not None
+    assert ended is not None
+    assert (this.parent, this.session) == (os.getppid(), os.getsid(0))
+    assert (ended.parent, ended.session) == (os.getpid(), child.pid)
+    assert (this.is_zombie, ended.is_zombie) == (False, True)
+    assert this.start < ended.start
+    assert process_of(child.pid) is None
 
 
 def test_nothing_is_seen_where_nothing_was_left() -> None:

@@ -14,6 +14,7 @@ from typing import ClassVar
 import pytest
 
 from tests import called
+from tests.leaks import process_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measured on Linux")
 
@@ -67,11 +68,8 @@ def output(process: Program) -> str:
 
 
 def gone(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
-    return stat.rpartition(")")[2].split()[0] == "Z"  # an orphan that init will reap
+    found = process_of(pid)
+    return found is None or found.is_zombie  # an orphan that init will reap
 
 
 def killed(process: Program) -> None:
