@@ -9,11 +9,12 @@ never `shutdown`, which would reach the connection that the parent still uses.
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from typing import Protocol
 
-guard = threading.RLock()
+from ._lock import Lock
+
+guard = Lock()
 """Held while descriptors come into being, until their owner knows them.
 
 A fork on another thread waits for it, so that no child has a descriptor of ours that

@@ -17,6 +17,7 @@ from ._drive.drive import Drive
 from ._drive.request import Options, Request, check_request
 from ._drive.stream import Stream
 from ._errors import PoolClosedError
+from ._lock import Lock
 from ._observe.machine import machine
 from ._report.report import Results
 from ._run.engine import Engine
@@ -34,7 +35,7 @@ class Pool:
         self._backend: BackendName | None = backend
         self._engine: Engine | None = None
         self._dropped: weakref.finalize[[], Pool] | None = None
-        self._making = threading.Lock()
+        self._making = Lock()
         self._closed = False
         _fork.register(self)
 
@@ -106,7 +107,7 @@ class Pool:
     def after_fork_in_child(self) -> None:
         """Start afresh: give back what was inherited, and make anew when needed."""
         engine = self._forget_engine()
-        self._making = threading.Lock()
+        self._making = Lock()
         if engine is not None:
             engine.abandon()
 
@@ -191,7 +192,7 @@ class _Pools:
     """The default pool, and all pools that may have workers."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self.default: Pool | None = None
         self.closes_at_exit = False
         self.ending = False
@@ -200,7 +201,7 @@ class _Pools:
 
     def after_fork_in_child(self) -> None:
         """Renew the lock: the thread that held it may not be there."""
-        self.lock = threading.Lock()
+        self.lock = Lock()
 
     def add(self, pool: Pool) -> None:
         """Have `pool` closed at the end of the program.

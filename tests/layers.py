@@ -11,7 +11,7 @@ from pathlib import Path
 
 RECORDS = {"_decide.facts", "_decide.plan"}
 ERRORS = {"_errors", "_crash"}
-LEAVES = {*ERRORS, "_aside", "_outcome", "_fork"}
+LEAVES = {*ERRORS, "_aside", "_lock", "_outcome", "_fork"}
 BELOW_RUN = {*LEAVES, "_decide", "_observe", "_worker", "_backends"}
 HALVES = {*BELOW_RUN, "_run", "_report", "_hints"}
 ALL = {*HALVES, "_drive", "_api", "_pool", "__init__", "aio", "testing"}
@@ -20,7 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_aside": set(),
     "_errors": set(),
     "_outcome": set(),
-    "_fork": set(),
+    "_fork": {"_lock"},
+    "_lock": set(),
     "_hints": {*RECORDS, "_observe.functions"},
     "_crash": {"_errors"},
     "_decide": {"_decide"},

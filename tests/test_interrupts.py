@@ -132,10 +132,10 @@ MOMENTS = {"at the first call": (1, 0.0), "later": (1, 0.1)}
 class Program:
     """A script in a session of its own, so that all that it starts can be found."""
 
-    def __init__(self, code: str, path: Path) -> None:
+    def __init__(self, code: str, path: Path, *args: str) -> None:
         self.path = path
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PREAMBLE + code, str(path)],
+            [sys.executable, "-c", PREAMBLE + code, str(path), *args],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -308,6 +308,7 @@ def test_an_interrupt_just_before_a_wait(
 
 TINY = """\
 import random
+options = {}
 
 def threads():
     return len(os.listdir("/proc/self/task"))
@@ -316,12 +317,12 @@ def same(x):
     return x
 
 signal.signal(signal.SIGALRM, signal.default_int_handler)
-before, moments, came = threads(), random.Random(1), 0
+before, moments, came = threads(), random.Random(int(sys.argv[2])), 0
 for _ in range(300):
     try:
         signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.0005, 0.002))
         for _ in range(1000):
-            run_parallel(same, range(3))
+            run_parallel(same, range(3), **options)
         signal.setitimer(signal.ITIMER_REAL, 0)
     except KeyboardInterrupt:
         came += 1
@@ -332,11 +333,12 @@ print(came, "came,", threads() - before, "threads are left", file=sys.stderr)
 """
 
 
+@pytest.mark.parametrize("seed", range(1, 6))
 def test_interrupts_at_any_moment_of_a_tiny_run(
-    programs: list[Program], tmp_path: Path
+    programs: list[Program], tmp_path: Path, seed: int
 ) -> None:
-    """The thread that measures ends, wherever in its start or end one comes."""
-    program = Program(TINY, tmp_path / "calls")
+    """The thread that measures ends, and no lock stays held, wherever one comes."""
+    program = Program(TINY, tmp_path / "calls", str(seed))
     programs.append(program)
 
     shown = program.end(60)
@@ -345,6 +347,144 @@ def test_interrupts_at_any_moment_of_a_tiny_run(
     came, _, left = shown.splitlines()[-1].partition(" came, ")
     assert left == "0 threads are left", shown
     assert int(came) >= 250, shown
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_interrupts_at_any_moment_of_a_run_on_threads(
+    programs: list[Program], tmp_path: Path, seed: int
+) -> None:
+    """The engine's thread and the workers are started, and told, whole or not at all."""
+    on_threads = TINY.replace("options = {}", "options = {'backend': 'threads'}")
+    closed = "from smartpool.testing import close_default_pool\nclose_default_pool()\n"
+    end = on_threads.index("end = ")
+    program = Program(
+        on_threads[:end] + closed + on_threads[end:], tmp_path / "calls", str(seed)
+    )
+    programs.append(program)
+
+    shown = program.end(60)
+
+    came, _, left = shown.splitlines()[-1].partition(" came, ")
+    assert left == "0 threads are left", shown
+    assert int(came) >= 200, shown
+
+
+STORM = """\
+import random, threading
+from smartpool import _aside
+from smartpool._lock import Lock
+
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+came, errors, moments = 0, [], random.Random(1)
+
+def storm(action, times, repeat):
+    global came
+    for _ in range(times):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.0001, 0.001))
+            for _ in range(repeat):
+                action()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            came += 1
+        except Exception as exc:
+            errors.append(exc)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+LOCKED = """\
+lock, held = Lock(), 0
+
+def locked():
+    with lock:
+        pass
+
+def free():
+    taken = []
+    def take():
+        if lock.acquire(timeout=1):
+            taken.append(lock.release())
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return bool(taken)
+
+for _ in range(20):
+    storm(locked, 100, 10**6)
+    held += not free()
+print(came, errors, held, file=sys.stderr)
+"""
+
+
+def test_interrupts_at_any_moment_of_a_locked_block(
+    programs: list[Program], tmp_path: Path
+) -> None:
+    """A lock of ours is free again, whether one comes before the block or in it."""
+    program = Program(STORM + LOCKED, tmp_path / "calls")
+    programs.append(program)
+
+    assert program.end(60) == "2000 [] 0\n"
+
+
+AWAITED_LOCK = """\
+lock, begun, end, done = Lock(), threading.Event(), threading.Event(), []
+
+def holding():
+    with lock:
+        begun.set()
+        end.wait()
+        done.append(lock._is_owned())
+
+holder = threading.Thread(target=holding)
+holder.start()
+begun.wait()
+
+def locked():
+    with lock:
+        done.append("taken")
+
+storm(locked, 200, 1)
+end.set()
+holder.join()
+with lock:
+    print(came, errors, done, file=sys.stderr)
+"""
+
+
+def test_interrupts_of_a_wait_for_a_lock(
+    programs: list[Program], tmp_path: Path
+) -> None:
+    """They end the wait, and leave the lock with whoever has it."""
+    program = Program(STORM + AWAITED_LOCK, tmp_path / "calls")
+    programs.append(program)
+
+    assert program.end(60) == "200 [] [True]\n"
+
+
+STARTED = """\
+ran = []
+
+def start():
+    _aside.start(threading.Thread(target=ran.append, args=[1], daemon=True))
+
+storm(start, 1000, 500)
+until = time.monotonic() + 10
+while threading.active_count() > 1 and time.monotonic() < until:
+    time.sleep(0.01)
+left = threading.active_count() - 1
+print(came > 900, errors, left, len(ran) > 1000, file=sys.stderr)
+"""
+
+
+def test_interrupts_at_any_moment_of_a_threads_start(
+    programs: list[Program], tmp_path: Path
+) -> None:
+    """Each thread runs to its end or never begins, and no other error comes of it."""
+    program = Program(STORM + STARTED, tmp_path / "calls")
+    programs.append(program)
+
+    # One may come inside a callback of the interpreter's, which says so and goes on.
+    assert program.end(60).splitlines()[-1] == "True [] 0 True"
 
 
 INTERRUPTED_STOP = """\

@@ -426,8 +426,10 @@ def test_a_stream_keeps_its_pool(backend: Any) -> None:
     assert left_behind(before) == []
 
 
-def test_dropping_a_pool_waits_for_nothing() -> None:
-    """It may happen at any moment, also to a thread that holds what closing needs."""
+def test_dropping_a_pool_waits_for_nothing(elsewhere: ThreadPoolExecutor) -> None:
+    """It may happen at any moment, also while somebody holds what closing needs."""
+    held, release = threading.Event(), threading.Event()
+    elsewhere.submit(int).result()  # its thread is there, and not this test's to end
     before = Snapshot()
     pool = SmartPool(max_workers=1)
     pool.run_parallel(abs, range(4), backend="processes")
@@ -441,11 +443,18 @@ def test_dropping_a_pool_waits_for_nothing() -> None:
         threading._active_limbo_lock,  # type: ignore[attr-defined]
     )
 
-    with ExitStack() as stack:
-        for lock in locks:
-            stack.enter_context(lock)
-        del pool
+    def hold() -> None:
+        with ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            held.set()
+            assert release.wait(HANG_S)
 
+    future = elsewhere.submit(hold)
+    assert held.wait(HANG_S)
+    del pool
+    release.set()
+    future.result(HANG_S)
     del engine
     assert left_behind(before) == []
 

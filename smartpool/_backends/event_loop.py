@@ -18,7 +18,6 @@ until it comes back to itself.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +27,7 @@ from typing import ClassVar, Final
 
 from .._decide.facts import BackendName
 from .._errors import PoolClosedError
+from .._lock import Lock
 from ._event_loop.loop import CANCEL_S, Loop
 from .base import Chunk, Host, Item, Job, Watch
 
@@ -52,7 +52,7 @@ class EventLoop:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._loops: list[Loop] = []
-        self._making = threading.Lock()
+        self._making = Lock()
         self._closed = False
         self._cancelled: set[int] = set()
         self._timers: dict[int, Watch] = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 
 from .._backends.base import Backend
 from .._decide.facts import BackendName
 from .._errors import PoolClosedError
+from .._lock import Lock
 
 
 class Backends:
@@ -22,7 +22,7 @@ class Backends:
 
     def __init__(self, makers: Mapping[BackendName, Callable[[], Backend]]) -> None:
         self.closed: bool = False
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self._makers = makers
         self._made: dict[BackendName, Backend] = {}
 
@@ -62,4 +62,4 @@ class Backends:
     def abandon(self) -> None:
         """After a fork, in the child: make no more. The lock may be held for good."""
         self.closed = True
-        self.lock = threading.Lock()
+        self.lock = Lock()

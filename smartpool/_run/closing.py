@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from .._aside import SIGNAL_S
+from .._aside import SIGNAL_S, start
+from .._lock import Lock
 
 
 class Closing:
@@ -22,7 +23,7 @@ class Closing:
     """
 
     def __init__(self, close: Callable[[], None]) -> None:
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self._close = close
 
     def wait(self) -> None:
@@ -65,5 +66,5 @@ class Closing:
 
 def _aside(closing: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=closing, name="smartpool-close", daemon=True)
-    thread.start()
+    start(thread)
     return thread

@@ -23,6 +23,9 @@ from functools import partial
 from itertools import count
 from typing import Final
 
+from .. import _aside
+from .._lock import Lock
+
 Callback = Callable[[], None]
 Ready = tuple[selectors.SelectorKey, int]
 
@@ -76,7 +79,7 @@ class Reactor:
         self._broken = broken
         self._events: deque[Callback] = deque()
         self._stepping = threading.Lock()
-        self._life = threading.Lock()
+        self._life = Lock()
         self._thread: threading.Thread | None = None
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Timer]] = []
@@ -155,7 +158,7 @@ class Reactor:
 
         The fork may have come in the middle of anything, on a thread that is not here.
         """
-        self._life, self._stepping = threading.Lock(), threading.Lock()
+        self._life, self._stepping = Lock(), threading.Lock()
         self._thread = None
         self._events, self._timers = deque(), []
         self.close()
@@ -199,7 +202,7 @@ class Reactor:
             target=self._run, name="smartpool-engine", daemon=True
         )
         try:
-            self._thread.start()
+            _aside.start(self._thread)
         except BaseException:
             # There can be no more threads, or Ctrl-C came in between: the next call
             # may try. Should this one run after all, two of them take turns: every

@@ -10,12 +10,12 @@ import functools
 import io
 import sys
 from collections.abc import Callable, Iterable
-from threading import Lock
 from typing import Any
 
 import cloudpickle
 
 from .. import _fork
+from .._lock import Lock
 
 
 class _Registering:

@@ -22,6 +22,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from ... import _aside
 from ..._errors import SmartPoolError
 from ..._outcome import Error, Outcome
 from ..base import Chunk, Host, Item, Job, Usage
@@ -64,7 +65,7 @@ class Loop:
             RuntimeError: If there can be no more threads.
         """
         try:
-            self._thread.start()
+            _aside.start(self._thread)
         except BaseException:
             # After a Ctrl-C the thread may run after all, and finds a closed loop.
             if self._thread.ident is None:

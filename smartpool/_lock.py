@@ -1,0 +1,29 @@
+"""A lock that no interrupt leaves held: for threads of callers."""
+
+from __future__ import annotations
+
+import _thread
+
+
+class Lock(_thread.RLock):  # type: ignore[misc]  # final to type checkers alone
+    """Use it in a `with`, wherever the main thread may.
+
+    On Python 3.14 a signal handler may run between the `__enter__` of a lock and the
+    block: what it raises, such as KeyboardInterrupt, leaves a `threading.Lock` held
+    for ever (github.com/python/cpython/issues/148874; not on 3.13 and 3.15, measured).
+
+    Guarantee: who leaves a `with` of this lock, however, does not hold it any more.
+    It rests on three facts. Who has a re-entrant lock is noted in the lock itself, in
+    the same step in which it is acquired, so an interrupt of `acquire` can be told
+    from one after it. A function in Python, such as `__enter__`, is not interrupted as
+    it returns. `__exit__`, which is not in Python, lets go before anything else.
+    """
+
+    def __enter__(self) -> bool:  # type: ignore[override]  # called without arguments
+        """Acquire it, or leave it as it was."""
+        try:
+            return self.acquire()
+        except BaseException:
+            if self._is_owned():  # type: ignore[attr-defined]
+                self.release()
+            raise
