@@ -335,6 +335,83 @@ def test_items_are_called_while_the_input_blocks(
     assert results == list(range(4))
 
 
+@pytest.mark.parametrize("call", [run_parallel, stream_parallel])
+@pytest.mark.parametrize("backend", ["serial", None])
+@pytest.mark.parametrize("slow", [(), (0,), (0, 1, 5), tuple(range(0, 900, 100))])
+def test_no_element_waits_uncalled_for_the_next(
+    call: Any, backend: Any, slow: tuple[int, ...]
+) -> None:
+    """As in a plain loop: an element may depend on all calls before, however they go."""
+    called: list[int] = []
+    stays_here = threading.Lock()  # does not travel
+
+    def items() -> Iterator[int]:
+        for x in range(1000):
+            if len(called) < x:  # some may be called elsewhere
+                workloads.wait_until(lambda: len(called) == x)  # noqa: B023 - at once
+            yield x
+
+    def fn(x: int) -> int:
+        if x in slow:
+            workloads.spin(0.002)
+        with stays_here:
+            called.append(x)
+        return x
+
+    assert list(call(fn, items(), backend=backend)) == list(range(1000))
+
+
+@pytest.mark.parametrize("backend", ["serial", None])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("at", [0, 1, 700])
+def test_what_came_before_the_input_raised_is_called(
+    backend: Any, error: type[BaseException], at: int
+) -> None:
+    """Nothing is lost of what the input gave, and its error is no item's."""
+    called: list[int] = []
+
+    def items() -> Iterator[int]:
+        yield from range(at)
+        raise error("input")
+
+    with pytest.raises(error, match="input") as caught:
+        run_parallel(called.append, items(), backend=backend)
+
+    assert called == list(range(at))
+    assert not getattr(caught.value, "__notes__", None), "no item has raised it"
+
+
+@pytest.mark.parametrize("call", [run_parallel, stream_parallel])
+def test_a_slow_input_is_not_taken_for_slow_calls(call: Any) -> None:
+    """The time that a generator takes is its own, also where it gets slow later."""
+
+    def items() -> Iterator[int]:
+        for x in range(400):
+            if x % 100 > 95:
+                workloads.spin(0.004)
+            yield x
+
+    results = call(workloads.same, items())
+    assert list(results) == list(range(400))
+    plan = results.report.plan
+    assert (plan.backend, plan.rule) == ("serial", "tiny"), results.report.explain()
+
+
+def test_a_cold_start_does_not_send_a_stream_elsewhere() -> None:
+    """A first call that imports something says nothing of those that follow."""
+    cold = [True]
+
+    def fn(x: int) -> int:
+        if cold:
+            cold.clear()
+            workloads.spin(0.01)
+        return x
+
+    stream = stream_parallel(fn, iter(range(1000)))
+    assert list(stream) == list(range(1000))
+    assert stream.report.plan.rule == "tiny", stream.report.explain()
+
+
 # -- input of every sort ------------------------------------------------------------------
 
 

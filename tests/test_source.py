@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import count, repeat
+from itertools import count, islice, repeat
 from typing import Any
 
 import pytest
@@ -305,3 +305,71 @@ def test_what_comes_back_comes_first(
 
     assert seen == list(range(number))
     assert source.taken == number
+
+
+# -- elements that flow --------------------------------------------------------------
+
+
+def test_an_element_is_pulled_when_its_turn_comes() -> None:
+    """Not before the one ahead of it was read: it may depend on that one."""
+    read: list[int] = []
+    source = Source(((len(read) for _ in range(10)),))
+
+    flow = source.flow(4)
+    for element in flow:
+        assert element == len(read)
+        read.append(element)
+
+    assert read == [0, 1, 2, 3]
+    assert source.flowed(flow) == 4
+    assert (source.taken, source.ended) == (4, False)
+
+
+def test_what_flows_ends_with_the_input() -> None:
+    """Fewer than were asked for say that there are no more; then there are none."""
+    source = Source((iter("abc"),))
+
+    flow = source.flow(5)
+    assert list(flow) == ["a", "b", "c"]
+    assert source.flowed(flow) == 3
+    assert (source.ended, source.left) == (True, 0)
+    assert list(source.flow(5)) == []
+    assert source.next_item() is None
+
+
+def test_who_breaks_off_goes_on_where_it_was() -> None:
+    """The same elements, counted once, however often somebody asks."""
+    source = Source((iter(range(10)),))
+    flow = source.flow(6)
+
+    first = list(islice(flow, 2))
+    assert [flow.pulled, flow.pulled] == [2, 2]
+    assert [*first, *flow] == list(range(6))
+    assert flow.pulled == 6
+    assert source.flowed(flow) == 6
+
+
+def test_an_element_that_could_not_be_pulled_does_not_count() -> None:
+    """So a caller can tell whether the input has raised, or a call."""
+
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise ValueError("input")
+
+    source = Source((items(),))
+    flow = source.flow(10)
+    with pytest.raises(ValueError, match="input") as caught:
+        list(flow)
+
+    source.failed(caught.value)
+    assert source.flowed(flow) == 3
+    assert source.ended
+    assert source.error is caught.value
+
+
+def test_what_is_no_exception_of_the_input_goes_through() -> None:
+    """A Ctrl-C while the input is pulled is not the end of the input."""
+    source = Source((iter(range(3)),))
+    with pytest.raises(KeyboardInterrupt):
+        source.failed(KeyboardInterrupt())
+    assert source.error is None

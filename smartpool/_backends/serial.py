@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final
 
 from .._decide.facts import BackendName
@@ -15,7 +15,7 @@ from .base import Chunk, Host, Item, Job, Usage
 
 def call_each(
     fn: Callable[..., Any],
-    arguments: Iterator[Any],
+    arguments: Iterable[Any],
     values: list[Any],
     *,
     unary: bool,
@@ -29,8 +29,9 @@ def call_each(
 
     Args:
         fn: What to call.
-        arguments: One argument each; or, not `unary`, one tuple of them. It must not
-            raise, and goes on after the one that failed if it is given again.
+        arguments: One argument each; or, not `unary`, one tuple of them. Goes on after
+            the one that failed if it is given again. If it raises itself, that looks
+            like a call that did: whoever gives such arguments counts them.
         values: Where results go: all that were finished, also when one fails.
         unary: Whether `fn` gets each element itself.
 

@@ -8,9 +8,11 @@ left that could be gained.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from .costs import TINY_S
+from .facts import Profile, together
 
 ENOUGH_S: Final = 0.02
 """After so long enough is known: 20 beats of the heart, or four switch intervals
@@ -78,5 +80,41 @@ def is_clear(spent_s: float, seen_s: float) -> bool:
 
 def next_batch(size: int, item_s: float) -> int:
     """Return how many items the next batch has, after one of `size`."""
-    fitting = int(BATCH_S / item_s) if item_s > 0 else BATCH_MOST
-    return max(1, min(2 * size, fitting, BATCH_MOST))
+    most = BATCH_MOST if item_s * BATCH_MOST <= BATCH_S else int(BATCH_S / item_s)
+    return max(1, min(2 * size, most))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the probes of one run have shown, where each had to be broken off.
+
+    Attributes:
+        first: What the first one showed.
+        rest: What those after it showed together; `None` if there were none.
+    """
+
+    first: Profile
+    rest: Profile | None = None
+
+    def and_then(self, profile: Profile) -> Seen:
+        """Return this with one more."""
+        rest = profile if self.rest is None else together(self.rest, profile)
+        return Seen(self.first, rest)
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that the items have taken."""
+        return sum(one.wall_s * one.calls for one in (self.first, self.rest) if one)
+
+    @property
+    def warm(self) -> Profile:
+        """What they showed together; without the first, if that was a cold start.
+
+        Items that are tiny after the first are: it was not, if only because it came
+        first, and to call another one here costs nothing.
+        """
+        if self.rest is None:
+            return self.first
+        both, rest_s = together(self.first, self.rest), self.rest.wall_s
+        cold = both.calls > FEW and both.wall_s >= COLD * rest_s
+        return self.rest if cold or rest_s < TINY_S else both

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from .._decide.facts import Profile
 from .._decide.plan import Plan
+from .._decide.probing import Seen
 from .._errors import SmartPoolError
 from .._report.report import Report
 from .._run.engine import Engine
@@ -45,7 +46,7 @@ class Drive:
         self._results = results
         self._probes = request.options.backend is None and not request.is_async
         self._probing: Probing | None = None
-        self._seen: Profile | None = None
+        self._seen: Seen | None = None
         self._plan: Plan | None = None
 
     def __enter__(self) -> Self:
@@ -133,11 +134,11 @@ class Drive:
 
     def _learn_from(self, probing: Probing) -> None:
         """Decide from what the probe showed, or remember it until another has."""
-        parts, profile = self._parts, probing.profile()
+        parts, seen = self._parts, probing.seen()
         if not probing.enough:
-            self._seen = profile
+            self._seen = seen
             return
-        plan = parts.deciding.decide(profile, parts.sample)
+        plan = parts.deciding.decide(seen.warm if seen else None, parts.sample)
         self._plan, self._seen = parts.deciding.adopt(plan), None
         parts.over = parts.failed
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._backends.base import Item
 from .._backends.serial import call_each
-from .._run.source import Source
+from .._run.source import Flow, Source
 from .delivery import Delivery
 from .unawaited import refusal
 
@@ -40,21 +40,29 @@ class Here:
         """Seconds a plain loop would have taken for them, and to pull all input."""
         return self.busy_s + self._source.pulling_s
 
-    def call(self, elements: Iterator[Any], count: int, values: list[Any]) -> float:
-        """Call the `count` elements that were pulled last, and append to `values`.
+    def call(self, elements: Iterable[Any], first: int, values: list[Any]) -> float:
+        """Call elements and append what they return to `values`.
 
         An item that raises ends it, and the run; or its exception is its value.
+
+        Args:
+            elements: A `Flow`, or an iterator that does not raise.
+            first: The index of the first of them.
+            values: Where to append.
 
         Returns:
             Seconds that it took.
         """
         unary, before = self._source.unary, len(values)
-        first = self._source.taken - count - before  # index of values[0]
         began = time.perf_counter()
         while failure := call_each(self._fn, elements, values, unary=unary):
             exc, argument = failure
+            # All that were pulled are finished: then it was the next one's pulling.
+            if isinstance(elements, Flow) and elements.pulled == len(values) - before:
+                self._source.failed(exc)
+                break
             args = (argument,) if unary else argument
-            if not self._take_error(exc, first + len(values), args):
+            if not self._take_error(exc, first + len(values) - before, args):
                 break
             values.append(exc)
         took_s = time.perf_counter() - began

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import _thread
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 from math import inf
 from typing import Any, Final
 
 from .._decide import probing
 from .._decide.costs import TINY_S
-from .._decide.facts import Profile, together
+from .._decide.facts import Profile
+from .._decide.probing import Seen
 from .._observe.meter import Meter
+from .._run.source import Flow
 from .deciding import Sample
 from .parts import Parts
 
@@ -50,7 +52,7 @@ class Probing:
         parts: Parts,
         take_over: Callable[[Profile], bool],
         *,
-        before: Profile | None,
+        before: Seen | None,
     ) -> None:
         self._parts = parts
         self._source = parts.source
@@ -65,6 +67,7 @@ class Probing:
         self._mine = True
         self._long_s = probing.LONG_S
         self._batch_s = self._busy_s = self._first_s = 0.0
+        self._best_s, self._calls, self._flows = inf, 0, True
         self._first: Any = None
         self.values: list[Any] = []
         self.enough = True
@@ -78,34 +81,58 @@ class Probing:
         if count:
             self._call(iter([self._first]))
 
-    def _call(self, elements: Iterator[Any]) -> None:
+    def _call(self, elements: Iterable[Any]) -> None:
         count = size = 1
-        best_s = inf
         with self._meter:
             while count:
-                self._batch_s = time.perf_counter()
+                self._batch_s, taken = time.perf_counter(), self._source.taken
                 self._mine = False
                 self._claim.release()
-                took_s = self._parts.here.call(elements, count, self.values)
-                # The best batch tells how short an item is: in another one, another
-                # thread may have had the GIL.
-                best_s = min(best_s, took_s / count)
-                self._busy_s += took_s
-                self._first_s = self._first_s or took_s
+                count = self._call_batch(elements, count, taken)
                 if not self._reclaim():
                     break  # the meter's thread has taken the run over
                 if self._parts.failed or count < size:
                     break
-                if self._is_enough(self._warm_s, best_s):
+                if self._is_enough(self._warm_s, self._best_s):
                     break
                 if self._most is not None and len(self.values) >= self._most:
                     self.enough = False
                     break
-                size = self._next_size(size, best_s)
+                size = self._next_size(size)
                 elements, count = self._pull(size)
 
-    def _next_size(self, size: int, best_s: float) -> int:
-        following = probing.next_batch(size, best_s)
+    def _call_batch(self, elements: Iterable[Any], count: int, taken: int) -> int:
+        """Call elements, and return how many they were."""
+        if isinstance(elements, Flow):
+            return self._call_flow(elements, taken)
+        took_s = self._parts.here.call(elements, taken - count, self.values)
+        self._count(took_s, count)
+        return count
+
+    def _call_flow(self, flow: Flow, first: int) -> int:
+        """Call what flows. The pulling is in its time: as a bound that may do."""
+        cpu_0 = time.thread_time()
+        took_s = self._parts.here.call(flow, first, self.values)
+        count = self._source.flowed(flow)
+        if took_s < TINY_S * count:
+            self._count(took_s, count)
+        else:
+            self._flows = False
+            self._meter.leave_out(took_s, time.thread_time() - cpu_0)
+        return count
+
+    def _count(self, took_s: float, count: int) -> None:
+        # The best batch tells how short an item is: in another one, another thread may
+        # have had the GIL.
+        self._best_s = min(self._best_s, took_s / count)
+        self._busy_s += took_s
+        self._first_s = self._first_s or took_s
+        self._calls += count
+
+    def _next_size(self, size: int) -> int:
+        if not self._source.container and not (self._flows and self._best_s < TINY_S):
+            return 1  # pulled and timed one by one
+        following = probing.next_batch(size, self._best_s)
         if self._most is None:
             return following
         return min(following, self._most - len(self.values))
@@ -122,17 +149,20 @@ class Probing:
             kinds.setdefault(type(value), value)
         return (self._first, list(kinds.values())) if kinds else None
 
-    def profile(self) -> Profile | None:
+    def seen(self) -> Seen | None:
         """Return what the items showed, earlier ones too; `None` if there were none."""
         if not self.values:
             return self._before
-        profile = self._meter.profile(len(self.values), item_s=self._warm_s)
-        return profile if self._before is None else together(self._before, profile)
+        return self._with(self._meter.profile(self._calls, item_s=self._warm_s))
+
+    def _with(self, profile: Profile) -> Seen:
+        before = self._before
+        return Seen(profile) if before is None else before.and_then(profile)
 
     @property
     def _warm_s(self) -> float:
         """Seconds an item took; without the first, if that was a cold start."""
-        calls, rest_s = len(self.values), self._busy_s - self._first_s
+        calls, rest_s = self._calls, self._busy_s - self._first_s
         mean_s = self._busy_s / calls
         if calls <= probing.FEW or mean_s < probing.COLD * rest_s / (calls - 1):
             return mean_s
@@ -156,21 +186,30 @@ class Probing:
         return self._mine
 
     def _is_enough(self, item_s: float, best_s: float) -> bool:
-        if self._most is not None and best_s < TINY_S:
-            return True  # of items that have to be delivered first, one has to do
         spent_s, before = self._meter.wall_s, self._before
+        if self._most is not None:
+            # Of items that have to be delivered first, few have to do.
+            seen = self._with(Profile(self._calls, item_s))
+            if seen.warm.wall_s < TINY_S:
+                return True
         if before is not None:
-            return spent_s + before.wall_s * before.calls >= probing.ENOUGH_S
+            return spent_s + before.spent_s >= probing.ENOUGH_S
         if not probing.is_enough(spent_s, item_s, best_s, self._source.left):
             return False
         if spent_s < probing.ENOUGH_S:
             return True
         return probing.is_clear(spent_s, self._meter.seen_s)
 
-    def _pull(self, size: int) -> tuple[Iterator[Any], int]:
-        """Pull elements. The time that a generator takes is not the items'."""
+    def _pull(self, size: int) -> tuple[Iterable[Any], int]:
+        """Return elements, and how many they are; or those that flow, and `size`.
+
+        The time that a generator takes is not the items'. Its next element may wait
+        for what becomes of this one: it is never asked for several at once.
+        """
         if self._source.container:
             return self._source.block(size)
+        if size > 1:
+            return self._source.flow(size), size
         wall_0, cpu_0 = time.perf_counter(), time.thread_time()
         block = self._source.block(size)
         wall_s, cpu_s = time.perf_counter() - wall_0, time.thread_time() - cpu_0

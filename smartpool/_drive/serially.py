@@ -42,9 +42,9 @@ def serially(
             parts.delivery.fail(PoolClosedError("the pool was closed"))
             parts.end()
             return False
-        first, (elements, count) = parts.source.taken, parts.source.block(size)
+        first = parts.source.taken
         values = results if results is not None and len(results) == first else []
-        took_s = parts.here.call(elements, count, values)
+        count, took_s = _call_block(parts, size, values)
         if values and values is not results:
             yield range(first, first + len(values)), values
         if parts.failed or count < size:
@@ -54,6 +54,22 @@ def serially(
         if plan.rule != "pinned" and _got_dear(parts, expected_s, item_s, took_s):
             return True
         size = min(2 * size, _block_size(parts, item_s))
+
+
+def _call_block(parts: Parts, size: int, values: list[Any]) -> tuple[int, float]:
+    """Call the next elements and append to `values`.
+
+    Returns:
+        How many they were: at most `size`, fewer only at the end; and seconds.
+    """
+    source = parts.source
+    first = source.taken
+    if source.container:
+        elements, count = source.block(size)
+        return count, parts.here.call(elements, first, values)
+    flow = source.flow(size)
+    took_s = parts.here.call(flow, first, values)
+    return source.flowed(flow), took_s
 
 
 def _block_size(parts: Parts, item_s: float) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice, repeat
+from itertools import chain, compress, count, islice, repeat
 from operator import length_hint
 from typing import Any, Final
 
@@ -23,7 +23,8 @@ class Source:
             an `itertools.repeat` runs no code of the user's. A generator belongs to
             the thread that began with it.
         taken: Items that were pulled.
-        pulling_s: Seconds spent in iterators; slices of lists are not counted.
+        pulling_s: Seconds spent in iterators; slices of lists are not counted, and what
+            flows is counted as its calls.
         ended: Whether the input has ended.
         error: What the input raised, if that ended it. Items that came before are
             called, as in a plain loop.
@@ -84,6 +85,32 @@ class Source:
             self._look_further()
         return elements, number
 
+    def flow(self, most: int) -> Flow:
+        """Return up to `most` next elements, each of which is pulled when its turn comes.
+
+        What a generator yields may depend on what was called before: so it is pulled as
+        a plain loop does it. Its time counts as that of the calls. Must be given to
+        `flowed` when it has been called.
+        """
+        return Flow(() if self.ended else self._iterator, most)
+
+    def flowed(self, flow: Flow) -> int:
+        """Take in that `flow` was called, and return how many elements it had."""
+        pulled = flow.pulled
+        self.taken += pulled
+        self.ended = pulled < flow.most
+        return pulled
+
+    def failed(self, exc: BaseException) -> None:
+        """Take in that the input raised `exc` while it flowed.
+
+        Raises:
+            BaseException: `exc` itself, unless it is an Exception, which ends the input.
+        """
+        if not isinstance(exc, Exception):
+            raise exc
+        self.error = exc
+
     def _look_further(self) -> None:
         """See whether the input ends where its length says that it does."""
         if self.total is None or self.taken < self.total:
@@ -118,6 +145,32 @@ class Source:
     def put_back(self, items: list[Item]) -> None:
         """Have these come first."""
         self._back.extendleft(reversed(items))
+
+
+class Flow:
+    """Elements that are pulled one by one, and counted; all of it in C, per element.
+
+    Attributes:
+        most: How many it has, unless the input ends before.
+    """
+
+    def __init__(self, iterable: Iterable[Any], most: int) -> None:
+        self.most = most
+        self._numbers = count(1)
+        self._looks = 1
+        # An element comes first, and then its number: one that raises gets none.
+        self._elements = compress(islice(iterable, most), self._numbers)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return the one iterator there is: who breaks off may go on with it."""
+        return self._elements
+
+    @property
+    def pulled(self) -> int:
+        """Elements so far."""
+        number = next(self._numbers) - self._looks
+        self._looks += 1
+        return number
 
 
 _SLICED: Final = (list, tuple, range)
