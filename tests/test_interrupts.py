@@ -374,14 +374,21 @@ import random, threading
 from smartpool import _aside
 from smartpool._lock import Lock
 
-signal.signal(signal.SIGALRM, signal.default_int_handler)
+def interrupt(number, frame):
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+# One that comes just before a wait without end begins is seen when the next one comes.
+AGAIN_S = 0.5
 came, errors, moments = 0, [], random.Random(1)
 
 def storm(action, times, repeat):
     global came
     for _ in range(times):
         try:
-            signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.0001, 0.001))
+            moment = moments.uniform(0.0001, 0.001)
+            signal.setitimer(signal.ITIMER_REAL, moment, AGAIN_S)
             for _ in range(repeat):
                 action()
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from smartpool._decide.facts import Profile
 from smartpool._decide.kinds import (
+    HELD_ABOVE,
+    HELD_SURELY,
     OTHERS_BUSY,
     held,
     holds_gil,
@@ -93,7 +95,19 @@ def test_a_heart_without_a_cpu_may_have_missed_it() -> None:
     blind = replace(WORKS, late_s=1.7e-3, heart_delay_s=1.6e-3)
 
     assert holds_gil(blind) is None
-    assert holds_gil(replace(blind, late_s=2.6e-3)) is True
+    assert holds_gil(replace(blind, late_s=3.4e-3)) is True
+
+
+def test_what_is_held_partly_is_looked_at_again() -> None:
+    """The machine may have stood still: a worker has the second look, and the last."""
+    partly = replace(WORKS, late_s=1.2e-3)
+    share = held(partly)
+    assert share is not None
+    assert HELD_ABOVE < share < HELD_SURELY
+
+    assert holds_gil(partly) is None
+    assert kind_of(partly, gil=True) == "unknown"
+    assert kind_of(replace(partly, where="worker"), gil=True) == "cpu"
 
 
 @given(profiles(), st.booleans())
