@@ -78,6 +78,17 @@ def is_clear(spent_s: float, seen_s: float) -> bool:
     return seen_s >= ENOUGH_S * 0.75 or spent_s >= PATIENCE * ENOUGH_S
 
 
+def is_cold_start(calls: int, mean_s: float, rest_s: float) -> bool:
+    """Return whether the first of some items was a cold start.
+
+    Args:
+        calls: Items, that one included.
+        mean_s: Seconds they took, on average.
+        rest_s: Seconds the others took, on average.
+    """
+    return calls > FEW and mean_s >= COLD * rest_s
+
+
 def next_batch(size: int, item_s: float) -> int:
     """Return how many items the next batch has, after one of `size`."""
     most = BATCH_MOST if item_s * BATCH_MOST <= BATCH_S else int(BATCH_S / item_s)
@@ -116,5 +127,5 @@ class Seen:
         if self.rest is None:
             return self.first
         both, rest_s = together(self.first, self.rest), self.rest.wall_s
-        cold = both.calls > FEW and both.wall_s >= COLD * rest_s
+        cold = is_cold_start(both.calls, both.wall_s, rest_s)
         return self.rest if cold or rest_s < TINY_S else both

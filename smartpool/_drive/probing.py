@@ -93,7 +93,7 @@ class Probing:
                     break  # the meter's thread has taken the run over
                 if self._parts.failed or count < size:
                     break
-                if self._is_enough(self._warm_s, self._best_s):
+                if self._is_enough():
                     break
                 if self._most is not None and len(self.values) >= self._most:
                     self.enough = False
@@ -162,11 +162,9 @@ class Probing:
     @property
     def _warm_s(self) -> float:
         """Seconds an item took; without the first, if that was a cold start."""
-        calls, rest_s = self._calls, self._busy_s - self._first_s
-        mean_s = self._busy_s / calls
-        if calls <= probing.FEW or mean_s < probing.COLD * rest_s / (calls - 1):
-            return mean_s
-        return rest_s / (calls - 1)
+        calls, mean_s = self._calls, self._busy_s / self._calls
+        rest_s = (self._busy_s - self._first_s) / max(1, calls - 1)
+        return rest_s if probing.is_cold_start(calls, mean_s, rest_s) else mean_s
 
     def give_back(self, nudge: Callable[[], None]) -> None:
         """Have the run back from the meter's thread, if it was taken over.
@@ -185,8 +183,8 @@ class Probing:
         self._mine = self._mine or self._claim.acquire(blocking=False)
         return self._mine
 
-    def _is_enough(self, item_s: float, best_s: float) -> bool:
-        spent_s, before = self._meter.wall_s, self._before
+    def _is_enough(self) -> bool:
+        spent_s, before, item_s = self._meter.wall_s, self._before, self._warm_s
         if self._most is not None:
             # Of items that have to be delivered first, few have to do.
             seen = self._with(Profile(self._calls, item_s))
@@ -194,7 +192,7 @@ class Probing:
                 return True
         if before is not None:
             return spent_s + before.spent_s >= probing.ENOUGH_S
-        if not probing.is_enough(spent_s, item_s, best_s, self._source.left):
+        if not probing.is_enough(spent_s, item_s, self._best_s, self._source.left):
             return False
         if spent_s < probing.ENOUGH_S:
             return True
