@@ -14,7 +14,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,29 @@ def elsewhere() -> Iterator[ThreadPoolExecutor]:
     """Other threads of the user's, from which calls are made."""
     with ThreadPoolExecutor(4) as executor:
         yield executor
+
+
+@contextmanager
+def held_on_another_thread(
+    elsewhere: ThreadPoolExecutor, *contexts: AbstractContextManager[object]
+) -> Iterator[None]:
+    """Have a thread of the user's be inside of all these meanwhile."""
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context)
+            held.set()
+            assert release.wait(HANG_S)
+
+    future = elsewhere.submit(hold)
+    assert held.wait(HANG_S)
+    try:
+        yield
+    finally:
+        release.set()
+    future.result(HANG_S)
 
 
 # -- warm ---------------------------------------------------------------------------------
@@ -428,7 +451,6 @@ def test_a_stream_keeps_its_pool(backend: Any) -> None:
 
 def test_dropping_a_pool_waits_for_nothing(elsewhere: ThreadPoolExecutor) -> None:
     """It may happen at any moment, also while somebody holds what closing needs."""
-    held, release = threading.Event(), threading.Event()
     elsewhere.submit(int).result()  # its thread is there, and not this test's to end
     before = Snapshot()
     pool = SmartPool(max_workers=1)
@@ -443,18 +465,8 @@ def test_dropping_a_pool_waits_for_nothing(elsewhere: ThreadPoolExecutor) -> Non
         threading._active_limbo_lock,  # type: ignore[attr-defined]
     )
 
-    def hold() -> None:
-        with ExitStack() as stack:
-            for lock in locks:
-                stack.enter_context(lock)
-            held.set()
-            assert release.wait(HANG_S)
-
-    future = elsewhere.submit(hold)
-    assert held.wait(HANG_S)
-    del pool
-    release.set()
-    future.result(HANG_S)
+    with held_on_another_thread(elsewhere, *locks):
+        del pool
     del engine
     assert left_behind(before) == []
 
@@ -693,7 +705,6 @@ def test_a_fork_while_a_stream_is_open(backend: Any) -> None:
 @forks
 def test_a_fork_while_our_locks_are_held(elsewhere: ThreadPoolExecutor) -> None:
     """By threads that are not in the child: nobody would let go of them there."""
-    held, release = threading.Event(), threading.Event()
     with (
         SmartPool(max_workers=2) as pool,
         pool.stream_parallel(
@@ -712,13 +723,6 @@ def test_a_fork_while_our_locks_are_held(elsewhere: ThreadPoolExecutor) -> None:
             cloud._registering.lock,
         )
 
-        def hold() -> None:
-            with ExitStack() as stack:
-                for lock in locks:
-                    stack.enter_context(lock)
-                held.set()
-                assert release.wait(HANG_S)
-
         def in_the_child() -> bool:
             with pytest.raises(PoolClosedError):
                 deque(stream, maxlen=0)
@@ -728,13 +732,8 @@ def test_a_fork_while_our_locks_are_held(elsewhere: ThreadPoolExecutor) -> None:
             pool.close()
             return ok
 
-        future = elsewhere.submit(hold)
-        assert held.wait(HANG_S)
-        try:
+        with held_on_another_thread(elsewhere, *locks):
             in_a_fork(in_the_child)
-        finally:
-            release.set()
-        future.result(HANG_S)
         deque(stream, maxlen=0)
 
 
@@ -742,12 +741,6 @@ def test_a_fork_while_our_locks_are_held(elsewhere: ThreadPoolExecutor) -> None:
 def test_a_fork_while_switches_are_quick(elsewhere: ThreadPoolExecutor) -> None:
     """The child has the interval that was set before; its own block ends as well."""
     before = sys.getswitchinterval()
-    held, release = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with switching.quick_switches():
-            held.set()
-            assert release.wait(HANG_S)
 
     def is_back() -> bool:
         return sys.getswitchinterval() == pytest.approx(before)
@@ -758,13 +751,8 @@ def test_a_fork_while_switches_are_quick(elsewhere: ThreadPoolExecutor) -> None:
             quick = not is_back()
         return at_first and quick and is_back()
 
-    future = elsewhere.submit(hold)
-    assert held.wait(HANG_S)
-    try:
+    with held_on_another_thread(elsewhere, switching.quick_switches()):
         in_a_fork(in_the_child)
-    finally:
-        release.set()
-    future.result(HANG_S)
     assert is_back()
 
     leaves = ExitStack()
