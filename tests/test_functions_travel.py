@@ -8,6 +8,7 @@ import operator
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,11 +140,13 @@ def test_a_global_that_is_rebound() -> None:
 def counts_itself(x: int) -> int:
     """Compute for a few milliseconds, and count the calls."""
     global total
-    total += 1
+    with counting:  # without a GIL two threads may add to the same number
+        total += 1
     return x + 1 + 0 * sum(n * n for n in range(100_000))
 
 
 total = 0
+counting = threading.Lock()
 
 
 def test_a_function_that_rebinds_a_global_stays_here() -> None:
