@@ -90,6 +90,15 @@ def test_one_stall_of_the_machine_holds_no_gil() -> None:
     assert holds_gil(often) is True
 
 
+def test_what_is_no_wait_for_the_gil_holds_none() -> None:
+    """A thread that was late and had not waited was kept off its CPU."""
+    stalled = Profile(1, 20e-3, 20e-3, late_s=15e-3, late_beats=0.5)
+
+    assert holds_gil(stalled) is True
+    assert holds_gil(replace(stalled, waited_s=1e-3)) is False
+    assert holds_gil(replace(stalled, waited_s=15e-3)) is True
+
+
 def test_a_heart_without_a_cpu_may_have_missed_it() -> None:
     """It is not known whether the GIL was held, unless it was seen to be."""
     blind = replace(WORKS, late_s=1.7e-3, heart_delay_s=1.6e-3)

@@ -86,9 +86,12 @@ class Profile:
         calls: Items that were called, at least 1.
         wall_s: Seconds an item took.
         cpu_s: Seconds of CPU it used on its own thread; `None` if not measured.
-        delay_s: Seconds it was ready to run and had no CPU; `None` if not known.
+        delay_s: Seconds it was ready to run and had no CPU, at least; `None` if not
+            known.
         late_s: How late, in all, a thread got the GIL that asked for it every
             millisecond meanwhile; `None` if not known.
+        waited_s: The most of that in which it can have waited for the GIL: the rest
+            is known to be something else; `None` if nothing of it is known.
         heart_delay_s: How long that thread was ready to run and had no CPU.
         heart_slept_s: How long it slept on purpose, and saw nothing.
         late_beats: Share of the times it asked at which it had to wait.
@@ -109,6 +112,7 @@ class Profile:
     cpu_s: float | None = None
     delay_s: float | None = None
     late_s: float | None = None
+    waited_s: float | None = None
     heart_delay_s: float = 0.0
     heart_slept_s: float = 0.0
     late_beats: float = 0.0
@@ -146,6 +150,7 @@ def together(one: Profile, other: Profile) -> Profile:
         cpu_s=mean(one.cpu_s, other.cpu_s),
         delay_s=mean(one.delay_s, other.delay_s),
         late_s=mean(one.late_s, other.late_s),
+        waited_s=mean(one.waited_s, other.waited_s),
         heart_delay_s=mean(one.heart_delay_s, other.heart_delay_s) or 0.0,
         heart_slept_s=mean(one.heart_slept_s, other.heart_slept_s) or 0.0,
         late_beats=mean(one.late_beats, other.late_beats) or 0.0,

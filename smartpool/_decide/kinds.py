@@ -76,7 +76,8 @@ def held(profile: Profile, less_s: float = 0.0) -> float | None:
     the time in which it had no CPU, is time that somebody else held the GIL. Of the
     time in which it saw nothing, asleep or without a CPU, the GIL was held for the
     share of its beats that were late for want of the GIL. So one long stall of the
-    machine, among many beats in time, counts for no more than it took.
+    machine, among many beats in time, counts for no more than it took. What is known
+    not to have been a wait for the GIL does not count at all.
 
     Args:
         profile: What was measured.
@@ -86,6 +87,8 @@ def held(profile: Profile, less_s: float = 0.0) -> float | None:
     if late_s is None or not profile.cpu_s or profile.wall_s <= 0:
         return None
     waited_s = max(0.0, late_s - profile.heart_delay_s - less_s)
+    if profile.waited_s is not None:
+        waited_s = min(waited_s, profile.waited_s)
     unseen_s = profile.heart_delay_s + slept_s
     late_beats = profile.late_beats
     if slept_s > 0:

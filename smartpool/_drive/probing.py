@@ -22,7 +22,7 @@ from .._decide import probing
 from .._decide.costs import TINY_S
 from .._decide.facts import Profile
 from .._decide.probing import Seen
-from .._observe.meter import Meter
+from .._observe.meter import READ_DELAY_FROM_S, Meter
 from .._run.source import Flow
 from .deciding import Sample
 from .parts import Parts
@@ -106,6 +106,8 @@ class Probing:
         if isinstance(elements, Flow):
             return self._call_flow(elements, taken)
         took_s = self._parts.here.call(elements, taken - count, self.values)
+        if took_s >= READ_DELAY_FROM_S:
+            self._meter.look()
         self._count(took_s, count)
         return count
 

@@ -2,8 +2,9 @@
 
 The thread being measured does almost nothing for it. A second thread, the *heart*,
 sleeps 1 ms at a time and adds up how late it gets the GIL back. The idea is
-gilknocker's; set against the CPU time of the items it also tells mixed work. What
-follows from the numbers is decided elsewhere (`_decide.kinds`).
+gilknocker's; set against the CPU time of the items it also tells mixed work. A heart
+that gave its CPU up once, to sleep, and is late all the same had to wait for a CPU, and
+not for the GIL. What follows from the numbers is decided elsewhere (`_decide.kinds`).
 
 Raw threads, not `threading.Thread`: a start costs 25 us instead of 80 us, and a
 probe of tiny items must not cost more than they do.
@@ -20,12 +21,15 @@ from typing import Final, Literal, Self
 
 from .._aside import SIGNAL_S
 from .._decide.facts import Profile
+from .switches import own_switches, switches_of
 
 BEAT_S: Final = 0.001
 """How long the heart sleeps."""
 
 PUNCTUAL_S: Final = 0.0002
 """Lateness of a beat that timers and a wake-up explain (benchmarks/held.py)."""
+
+_Mark = tuple[float, float, int | None]  # wall time, CPU time, switches
 
 READ_DELAY_FROM_S: Final = 0.001
 """Shorter measurements are not worth the 40 us that reading run delay takes."""
@@ -71,8 +75,9 @@ class Meter:
         self._long_s = long_s
         self._stop = _thread.allocate_lock()
         self._gone = _thread.allocate_lock()
-        self._late_s = 0.0
+        self._late_s = self._waited_s = self._kept_off_s = 0.0
         self._beats = self._late_beats = 0
+        self._switches: int | None = 0  # the heart's: so it begins
         self._due: float | None = None
         self._heart: tuple[int, int] | None = None
         self._delay_0: float | None = None
@@ -85,6 +90,7 @@ class Meter:
         self._stop.acquire()
         self._gone.acquire()
         self._begin = _Reading(time.thread_time())
+        self._mark = self._begin.wall_s, self._begin.cpu_s, own_switches()
         self._due = self._begin.wall_s + BEAT_S
         try:
             _thread.start_new_thread(self._beat, ())
@@ -125,6 +131,21 @@ class Meter:
         """Leave out time that the measured thread has not spent in items."""
         self._apart_s += wall_s
         self._apart_cpu_s += cpu_s
+        self.mark()
+
+    def mark(self) -> None:
+        """On the measured thread: from here on `look` looks."""
+        self._mark = time.perf_counter(), time.thread_time(), own_switches()
+
+    def look(self) -> None:
+        """On the measured thread: see whether it has waited since the last mark.
+
+        If it has not given up its CPU once, it was kept off it for whatever time it
+        has no CPU time for. The next look begins here.
+        """
+        before = self._mark
+        self.mark()
+        self._kept_off_s += _kept_off_s(before, self._mark)
 
     @property
     def wall_s(self) -> float:
@@ -157,18 +178,26 @@ class Meter:
         if end is None:
             cpu_s = thread_cpu_s(self._ident)
             end = self._read(begin.cpu_s if cpu_s is None else cpu_s)
+            now = end.wall_s, end.cpu_s, switches_of(self._native)
+            kept_off_s = self._kept_off_s + _kept_off_s(self._mark, now)
+        else:
+            kept_off_s = self._kept_off_s
         wall_s, cpu_s = end.wall_s - begin.wall_s, end.cpu_s - begin.cpu_s
         others_s = end.process_s - begin.process_s - cpu_s - end.heart_cpu_s
         others_share = max(0.0, others_s / wall_s) if wall_s > 0 else 0.0
         wall_s = max(0.0, wall_s - self._apart_s)
         cpu_s = max(0.0, cpu_s - self._apart_cpu_s)
         share = 1 / calls if item_s is None or wall_s <= 0 else item_s / wall_s
+        delay_s = end.delay_s
+        if kept_off_s:
+            delay_s = max(delay_s or 0.0, min(kept_off_s, wall_s))
         return Profile(
             calls=calls,
             wall_s=wall_s * share,
             cpu_s=cpu_s * share,
-            delay_s=None if end.delay_s is None else end.delay_s * share,
+            delay_s=None if delay_s is None else delay_s * share,
             late_s=None if end.late_s is None else end.late_s * share,
+            waited_s=None if end.late_s is None else end.waited_s * share,
             heart_delay_s=end.heart_delay_s * share,
             heart_slept_s=self._beats * BEAT_S * share,
             late_beats=end.late_beats,
@@ -185,7 +214,7 @@ class Meter:
             # and takes the GIL from nobody.
             while not stop.acquire(timeout=BEAT_S):
                 now = clock()
-                self._late_beats += self._add_lateness(now)
+                self._late_beats += self._add_lateness(now, slept=1)
                 self._beats += 1
                 if self._delay_0 is None:
                     # Not at the start, on the measured thread: these system calls
@@ -193,10 +222,11 @@ class Meter:
                     # lets go of the GIL: how long they take to get it back counts.
                     self._due = now
                     self._delay_0 = run_delay_s(self._native)
-                    self._add_lateness(clock())
+                    self._add_lateness(clock(), slept=0)
                 if self._is_long(now):
                     stop.acquire()  # its clocks are read until the end
                     return
+                self._switches = own_switches()
                 self._due = clock() + BEAT_S
         finally:
             self._gone.release()
@@ -207,24 +237,32 @@ class Meter:
             return False
         return self._on_long()
 
-    def _add_lateness(self, now: float) -> bool:
-        """Add how late it is; return whether it is late."""
+    def _add_lateness(self, now: float, slept: int) -> bool:
+        """Add how late it is; return whether it had to wait for the GIL."""
         late_s = 0.0 if self._due is None else _late_s(now, self._due)
         self._late_s += late_s
         self._due = None
-        return late_s > 0
+        before, self._switches = self._switches, own_switches()
+        waited = late_s > 0 and _waited(before, self._switches, slept)
+        if waited:
+            self._waited_s += late_s
+        return waited
 
     def _read(self, cpu_s: float) -> _Reading:
         """Read all clocks. The beat that has not come yet is late, too."""
         now = _Reading(cpu_s)
         if now.wall_s - self._begin.wall_s < READ_DELAY_FROM_S:
             return now
-        due, late_s = self._due, self._late_s
+        due, now.waited_s, before = self._due, self._waited_s, self._switches
         overdue_s = 0.0 if due is None else _late_s(now.wall_s, due)
-        now.late_s = late_s + overdue_s
+        now.late_s = self._late_s + overdue_s
         beats, late_beats = self._beats, self._late_beats
         if overdue_s:
-            beats, late_beats = beats + 1, late_beats + 1
+            beats += 1
+            heart = self._heart  # `None` while it waits for the GIL for the first time
+            if heart is None or _waited(before, switches_of(heart[1]), slept=1):
+                late_beats += 1
+                now.waited_s += overdue_s
         now.late_beats = late_beats / max(1, beats)
         if self._delay_0 is not None:
             delay_s = run_delay_s(self._native)
@@ -247,6 +285,7 @@ class _Reading:
         "late_beats",
         "late_s",
         "process_s",
+        "waited_s",
         "wall_s",
     )
 
@@ -256,7 +295,7 @@ class _Reading:
         self.process_s = time.process_time()
         self.delay_s: float | None = None
         self.late_s: float | None = None
-        self.late_beats = 0.0
+        self.late_beats = self.waited_s = 0.0
         self.heart_cpu_s = 0.0
         self.heart_delay_s = 0.0
 
@@ -264,3 +303,15 @@ class _Reading:
 def _late_s(now: float, due: float) -> float:
     late = now - due
     return late if late > PUNCTUAL_S else 0.0
+
+
+def _kept_off_s(before: _Mark, now: _Mark) -> float:
+    """Return for how long a thread had no CPU, if it is known not to have waited."""
+    if before[2] is None or before[2] != now[2]:
+        return 0.0
+    return max(0.0, now[0] - before[0] - (now[1] - before[1]))
+
+
+def _waited(before: int | None, after: int | None, slept: int) -> bool:
+    """Return whether a thread has waited, besides sleeping; true if not known."""
+    return before is None or after is None or after - before > slept

@@ -24,10 +24,14 @@ class Sizes:
 
     Loading arguments is part of an item's outcome and cannot be told apart there; so
     the function is wrapped, and what lies around its call is transport.
+
+    Args:
+        meter: Looks at each call, whether it waits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Meter) -> None:
         """Begin at nothing."""
+        self._meter = meter
         self.items = 0
         self.arg_bytes = 0
         self.result_bytes = 0
@@ -39,11 +43,13 @@ class Sizes:
 
         def timed(*args: Any) -> Any:  # noqa: ANN401 - whatever fn takes and returns
             nonlocal called_s
+            self._meter.mark()
             begin = time.perf_counter()
             try:
                 return fn(*args)
             finally:
                 called_s = time.perf_counter() - begin
+                self._meter.look()
 
         begin = time.perf_counter()
         tag, data = outcome(timed, payload, frames=2)
@@ -56,8 +62,8 @@ class Sizes:
 
 def observed(run: Callable[[Call], wire.Finish]) -> wire.Finish:
     """Run a chunk under a meter and return its finish with a pickled profile."""
-    sizes = Sizes()
     with Meter() as meter:
+        sizes = Sizes(meter)
         calls, wall_s, cpu_s, _ = run(sizes.outcome)
     if not calls:
         return calls, wall_s, cpu_s, b""
