@@ -6,6 +6,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -468,6 +469,29 @@ def test_a_thread_that_cannot_start_is_not_waited_for(
     loop.call(lambda: came.append("accepted"))
 
     assert came == ["accepted"]
+
+
+def test_after_the_end_nothing_is_watched_and_no_time_comes(
+    loop: Loop, pipe: tuple[int, int]
+) -> None:
+    """Who closes has the owners of descriptors to itself; what is handed over comes."""
+    read_fd, write_fd = pipe
+    called = list[str]()
+
+    def prepare() -> None:
+        reactor = loop.reactor
+        reactor.watch(read_fd, selectors.EVENT_READ, lambda: called.append("watch"))
+        reactor.call_later(0.0, lambda: called.append("timer"))
+        reactor.end()
+
+    loop.call(prepare)
+    loop.reactor.join(LIMIT_S)
+    os.write(write_fd, b"x")
+    for number in range(3):
+        loop.call(partial(called.append, f"handed over {number}"))
+        loop.reactor.join(LIMIT_S)
+
+    assert called == [f"handed over {number}" for number in range(3)]
 
 
 def test_what_is_handed_over_after_the_end_is_called() -> None:

@@ -335,6 +335,7 @@ class Engine:
     def _close(self) -> None:
         self._backends.shut()
         self._reactor.post(self._close_runs)
+        self._reactor.end()  # a run that begins just now may start the thread again
         self._reactor.nudge()
         self._reactor.join(CLOSE_S)
         raised = self._backends.close()

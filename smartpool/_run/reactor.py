@@ -135,13 +135,21 @@ class Reactor:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
 
+    def end(self) -> None:
+        """Watch nothing and wait for no time any more; what is handed over is called.
+
+        So whoever has waited for the thread after this has the descriptors' owners
+        to itself: a thread that is started later touches none of them.
+        """
+        self._closed = True
+
     def close(self) -> None:
         """Give back descriptors. The thread must have ended.
 
         What is handed over after that is still called, on a thread that ends at once.
         A second call does what an interrupted one has left.
         """
-        self._closed = True
+        self.end()
         self._selector.close()
         # Their numbers may soon be another's: a late wake-up must not be written
         # there, and none be closed twice. Between striking off a number and closing
@@ -268,7 +276,7 @@ class Reactor:
 
     def _call_due(self) -> None:
         now = time.monotonic()
-        while self._timers and self._timers[0][0] <= now:
+        while not self._closed and self._timers and self._timers[0][0] <= now:
             callback = heapq.heappop(self._timers)[2].callback
             if callback is not None:
                 self._guarded(callback)
