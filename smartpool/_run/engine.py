@@ -46,6 +46,8 @@ from .scheduler import Scheduler
 GRACE_S: Final = 0.5
 """How long calls that run may go on after their run was stopped (promise 2)."""
 
+_IN_THE_PARENT: Final = "the run goes on in the parent alone"
+
 CLOSE_S: Final = 2.0
 """How long closing waits for the engine's thread."""
 
@@ -66,7 +68,8 @@ class Engine:
             {name: partial(make, self) for name, make in makers.items()}
         )
         self._closing = Closing(self._close)
-        self._begun: weakref.WeakSet[Run] = weakref.WeakSet()
+        # Not a WeakSet: an interrupt in the callback of one would be swallowed.
+        self._begun: dict[int, weakref.ref[Run]] = {}
         self._runs: dict[int, Run] = {}
         self._scheduler = Scheduler(cpus)
         self._relief = Relief(
@@ -96,7 +99,10 @@ class Engine:
 
     def start(self, run: Run) -> None:
         """Begin a run. It gets its items from `feed`."""
-        self._begun.add(run)
+        self._begun[run.job.id] = weakref.ref(run)
+        for number, ref in self._begun.copy().items():
+            if ref() is None:
+                self._begun.pop(number, None)
         self._reactor.hand_over(lambda: self._start(run))
 
     def feed(
@@ -143,9 +149,10 @@ class Engine:
         self._backends.abandon()
         self._runs = {}
         self._reactor.abandon()
-        for run in list(self._begun):
-            run.inbox = SimpleQueue()  # its lock may be held, too
-            run.inbox.put(Over(PoolClosedError("the run goes on in the parent alone")))
+        for ref in self._begun.values():
+            if (run := ref()) is not None:
+                run.inbox = SimpleQueue()  # its lock may be held, too
+                run.inbox.put(Over(PoolClosedError(_IN_THE_PARENT)))
 
     def close(self) -> None:
         """End all runs and all workers. An interrupt ends the wait for that alone.

@@ -131,7 +131,8 @@ class Reactor:
 
     def join(self, timeout_s: float) -> None:
         """Wait for the thread to end."""
-        thread = self._thread
+        with self._life:  # one that is being started cannot be joined yet
+            thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
 
