@@ -12,6 +12,7 @@ import pytest
 
 from smartpool._decide.facts import Profile
 from smartpool._decide.kinds import holds_gil, working
+from smartpool._observe.gil import gil_enabled
 from smartpool._observe.meter import Meter
 from smartpool._observe.switches import own_switches, switches_of
 from tests.choices import spin
@@ -114,9 +115,7 @@ def test_what_waits_is_not_kept_off_its_cpu() -> None:
     assert most < 0.15
 
 
-@pytest.mark.skipif(
-    getattr(sys, "_is_gil_enabled", lambda: True)() is False, reason="needs a GIL"
-)
+@pytest.mark.skipif(not gil_enabled(), reason="needs a GIL")
 def test_without_a_cpu_nothing_wrong_is_seen_of_the_gil() -> None:
     """Half of the time another program has the CPU: who holds the GIL, or unknown."""
     with one_cpu_for_two():

@@ -13,7 +13,6 @@ probe of tiny items must not cost more than they do.
 from __future__ import annotations
 
 import _thread
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +20,7 @@ from typing import Final, Literal, Self
 
 from .._aside import SIGNAL_S
 from .._decide.facts import Profile
-from .switches import own_switches, switches_of
+from .switches import own_switches, run_delay_s, switches_of
 
 BEAT_S: Final = 0.001
 """How long the heart sleeps."""
@@ -33,21 +32,6 @@ _Mark = tuple[float, float, int | None]  # wall time, CPU time, switches
 
 READ_DELAY_FROM_S: Final = 0.001
 """Shorter measurements are not worth the 40 us that reading run delay takes."""
-
-
-def run_delay_s(thread_id: int) -> float | None:
-    """Return how long a thread of this program was ready to run and had no CPU.
-
-    Linux only (`schedstat`, second field, nanoseconds); elsewhere `None`.
-    """
-    try:
-        fd = os.open(f"/proc/self/task/{thread_id}/schedstat", os.O_RDONLY)
-        try:
-            return int(os.read(fd, 64).split()[1]) / 1e9
-        finally:
-            os.close(fd)
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def thread_cpu_s(ident: int) -> float | None:
