@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._api import SmartPool, run_parallel, stream_parallel
+    from ._api import run_parallel, stream_parallel
     from ._crash import WorkerCrashError
     from ._decide.facts import Machine, Profile
     from ._decide.plan import Plan, Reason
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ._observe.learned import Learned, learned
     from ._observe.machine import machine
     from ._report.report import Report, Results
+    from ._smartpool import SmartPool
 
 __all__ = (
     "Learned",
@@ -71,7 +72,7 @@ _HOMES = {
     "Reason": "_decide.plan",
     "Report": "_report.report",
     "Results": "_report.report",
-    "SmartPool": "_api",
+    "SmartPool": "_smartpool",
     "SmartPoolError": "_errors",
     "SmartPoolWarning": "_errors",
     "Stream": "_drive.stream",

@@ -1,4 +1,4 @@
-"""`run_parallel`, `stream_parallel` and `SmartPool`: what users call.
+"""`run_parallel` and `stream_parallel`: what users call, on a pool of theirs as well.
 
 The overloads say what a type checker should know: that `fn` takes an element of each
 iterable, and that an `async def` gives what it returns, not a coroutine.
@@ -7,11 +7,10 @@ iterable, and that an `async def` gives what it returns, not a coroutine.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
-from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
-from ._decide.facts import BACKENDS, BackendName, Hint
-from ._drive.request import Options, check_count, check_flag, check_one_of
+from ._decide.facts import BackendName, Hint
+from ._drive.request import Options, check_flag
 from ._drive.stream import Stream
 from ._pool import Pool, default_pool
 from ._report.report import Results
@@ -211,36 +210,15 @@ def stream_parallel(
     return default_pool().stream(fn, iterables, options, ordered=ordered)
 
 
-class SmartPool:
-    """A pool of workers of one's own, with the same calls as the functions.
-
-    Its workers start when they are needed, stay warm from run to run, and end with
-    its `with` block or `close`. Several threads may use it at once: their runs share
-    its workers fairly. Without one, the functions share a default pool.
+class Runs:
+    """Runs with the workers of one pool: the half of `SmartPool` that is like above.
 
     Args:
-        max_workers: Threads or processes of a run, at most; `None` decides.
-        backend: As in `run_parallel`, for all runs that do not say otherwise.
-
-    Raises:
-        TypeError: If an argument is of the wrong type.
-        ValueError: If an argument is not allowed.
-
-    Example:
-        >>> with SmartPool(max_workers=2) as pool:
-        ...     pool.run_parallel(abs, [-1, 2])
-        [1, 2]
-
-    .. versionadded:: 0.1.0
+        pool: Whose workers to use.
     """
 
-    def __init__(
-        self, max_workers: int | None = None, *, backend: BackendName | None = None
-    ) -> None:
-        """Check the arguments; nothing is started yet."""
-        check_count("max_workers", max_workers)
-        check_one_of("backend", backend, BACKENDS)
-        self._pool = Pool(max_workers, backend)
+    def __init__(self, pool: Pool) -> None:
+        self._pool: Pool = pool
 
     # fmt: off
     @overload
@@ -353,20 +331,3 @@ class SmartPool:
             lazy=True,
         )
         return self._pool.stream(fn, iterables, options, ordered=ordered)
-
-    def close(self) -> None:
-        """End all its runs and workers; nothing if it is closed."""
-        self._pool.close()
-
-    def __enter__(self) -> Self:
-        """Return the pool."""
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the pool."""
-        self.close()

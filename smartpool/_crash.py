@@ -53,6 +53,23 @@ class WorkerCrashError(SmartPoolError, BrokenProcessPool):
         return "died, in an unknown way,"
 
 
+class InitializerError(WorkerCrashError):
+    """The pool's initializer raised in a worker: the pool calls nothing any more.
+
+    Its `__cause__` is what the initializer raised.
+    """
+
+    def __init__(self, what: str, where: str = "worker process") -> None:
+        """Keep what it raised, as text, and where."""
+        super().__init__(None)
+        self.args = (what, where)
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        what, where = self.args
+        return f"the pool is broken, its initializer failed in a {where}: {what}"
+
+
 def crash_error(index: int | None, returncode: int | None) -> WorkerCrashError:
     """Make the error from a `subprocess` return code; `None` is unknown."""
     if returncode is None or returncode >= 0:

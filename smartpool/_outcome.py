@@ -51,9 +51,16 @@ class Error:
         return self
 
 
+def called(fn: Callable[..., Any], args: Sequence[Any]) -> Any:  # noqa: ANN401
+    """Call `fn` with a tuple of arguments, or with a list: that tuple and keywords."""
+    if type(args) is list:
+        return fn(*args[0], **args[1])
+    return fn(*args)
+
+
 def capture(fn: Callable[..., Any], args: Sequence[Any]) -> Value | Error:
     """Call `fn` once and return what became of it, `SystemExit` and its like too."""
     try:
-        return Value(fn(*args))
+        return Value(called(fn, args))
     except BaseException as exc:  # noqa: BLE001 - the item's, whatever it is
         return Error(exc)

@@ -6,21 +6,24 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _fork
 from ._aside import load
-from ._backends.base import Backend
-from ._decide.facts import BackendName
 from ._drive import notes
 from ._drive.drive import Drive
 from ._drive.request import Options, Request, check_request
 from ._drive.stream import Stream
 from ._errors import PoolClosedError
 from ._lock import Lock
+from ._makers import Setup, makers
 from ._observe.machine import machine
+from ._outcome import Outcome
 from ._report.report import Results
-from ._run.engine import Engine
+from ._run.engine import IN_THE_PARENT, Engine
+
+if TYPE_CHECKING:
+    from ._executor.submitting import Submitting
 
 
 class Pool:
@@ -30,9 +33,9 @@ class Pool:
     that nobody has any more is closed soon after.
     """
 
-    def __init__(self, max_workers: int | None, backend: BackendName | None) -> None:
-        self._max_workers: int | None = max_workers
-        self._backend: BackendName | None = backend
+    def __init__(self, setup: Setup) -> None:
+        self.setup: Setup = setup
+        self._submitting: Submitting | None = None
         self._engine: Engine | None = None
         self._dropped: weakref.finalize[[], Pool] | None = None
         self._making = Lock()
@@ -78,6 +81,67 @@ class Pool:
         drive = Drive(self.engine(), request)
         return Stream(drive, ordered=ordered, keeps=self)
 
+    @property
+    def submitting(self) -> Submitting:
+        """Its single calls."""
+        found = self._submitting
+        if found is None:
+            load("_executor.submitting")
+            from ._executor.submitting import Submitting
+
+            made = Submitting(self)
+            with self._making:
+                found = self._submitting = self._submitting or made
+        return found
+
+    @property
+    def max_workers(self) -> int | None:
+        """The user's bound."""
+        return self.setup.max_workers
+
+    @property
+    def broken(self) -> Outcome | None:
+        """What all that it calls comes to since its initializer failed, or `None`."""
+        return None if self._engine is None else self._engine.broken
+
+    def shut(self) -> None:
+        """Let nothing more begin. What goes on goes on."""
+        with self._making:
+            self._closed = True
+
+    def shutdown(self, *, wait: bool, cancel: bool) -> None:
+        """Let nothing more begin, and close when all single calls are over.
+
+        Args:
+            wait: Whether to wait for that; an interrupt closes it at once.
+            cancel: Whether to cancel calls that have not begun.
+        """
+        self.shut()
+        submitting = self._submitting
+        if submitting is None:
+            self.close()
+            return
+        if cancel:
+            submitting.cancel_waiting()
+        if not wait:
+            submitting.when_drained(self.drop)
+            return
+        try:
+            submitting.drain()
+        finally:
+            self.close()
+
+    def drop(self) -> None:
+        """Have it closed without a wait or a lock."""
+        engine = self._engine
+        if engine is not None:
+            engine.drop()
+
+    def drain(self) -> None:
+        """Wait until all single calls are over."""
+        if self._submitting is not None:
+            self._submitting.drain()
+
     def engine(self) -> Engine:
         """Return the engine.
 
@@ -89,8 +153,8 @@ class Pool:
                 raise PoolClosedError(_ENDING if _pools.ending else _CLOSED)
             if self._engine is None:
                 _pools.add(self)
-                cpus = max(machine().cpus, self._max_workers or 1)
-                engine = Engine(cpus, _MAKERS)
+                cpus = max(machine().cpus, self.setup.max_workers or 1)
+                engine = Engine(cpus, makers(self.setup))
                 self._dropped = weakref.finalize(self, engine.drop)
                 self._dropped.atexit = False  # `close_all` sees to that
                 self._engine = engine
@@ -108,8 +172,11 @@ class Pool:
         """Start afresh: give back what was inherited, and make anew when needed."""
         engine = self._forget_engine()
         self._making = Lock()
+        submitting, self._submitting = self._submitting, None
         if engine is not None:
             engine.abandon()
+        if submitting is not None:
+            submitting.abandon(PoolClosedError(IN_THE_PARENT))
 
     def _forget_engine(self) -> Engine | None:
         if self._dropped is not None:
@@ -123,7 +190,8 @@ class Pool:
         iterables: tuple[Iterable[Any], ...],
         options: Options,
     ) -> Request:
-        return check_request(fn, iterables, options, self._max_workers, self._backend)
+        setup = self.setup
+        return check_request(fn, iterables, options, setup.max_workers, setup.backend)
 
 
 def _collect(drive: Drive, results: list[Any], early: dict[int, Any]) -> None:
@@ -141,45 +209,6 @@ def _is_run(indices: Any) -> bool:  # noqa: ANN401
     return bool(indices[-1] - indices[0] == len(indices) - 1) and (
         isinstance(indices, range) or indices == sorted(indices)
     )
-
-
-# -- backends, made when they are first used ----------------------------------------
-
-
-def _serial(engine: Engine) -> Backend:
-    load("_backends.serial")
-    from ._backends.serial import Serial
-
-    return Serial(engine)
-
-
-def _threads(engine: Engine) -> Backend:
-    load("_backends.threads")
-    from ._backends.threads import Threads
-
-    return Threads(engine)
-
-
-def _processes(engine: Engine) -> Backend:
-    load("_backends.processes")
-    from ._backends.processes import Processes
-
-    return Processes(engine, cpus=engine.cpus)
-
-
-def _event_loop(engine: Engine) -> Backend:
-    load("_backends.event_loop")
-    from ._backends.event_loop import EventLoop
-
-    return EventLoop(engine)
-
-
-_MAKERS: Final[dict[BackendName, Callable[[Engine], Backend]]] = {
-    "serial": _serial,
-    "threads": _threads,
-    "processes": _processes,
-    "event_loop": _event_loop,
-}
 
 
 # -- the default pool, and the end of the program ------------------------------------
@@ -220,8 +249,13 @@ class _Pools:
     def close_all(self) -> None:
         """Close all pools."""
         self.ending = True
-        for pool in list(self.all):
-            pool.close()
+        pools = list(self.all)
+        try:
+            for pool in pools:
+                pool.drain()
+        finally:  # an interrupt ends the wait, and all that goes on
+            for pool in pools:
+                pool.close()
 
 
 _pools = _Pools()
@@ -234,7 +268,7 @@ def default_pool() -> Pool:
         with _pools.lock:
             pool = _pools.default
             if pool is None:
-                pool = _pools.default = Pool(None, None)
+                pool = _pools.default = Pool(Setup())
     return pool
 
 

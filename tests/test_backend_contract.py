@@ -15,8 +15,8 @@ import pytest
 
 from smartpool._backends.base import Backend, Chunk, Item, Job
 from smartpool._decide.facts import BackendName
+from smartpool._makers import _MAKERS, Setup
 from smartpool._outcome import Error, Value
-from smartpool._pool import _MAKERS
 from smartpool._run.engine import Engine
 from tests import workloads
 from tests.hosts import Bench, SelectorHost
@@ -33,7 +33,7 @@ class ContractBench(Bench):
 
     def _make(self, host: SelectorHost) -> Backend:
         host.cpus = 1  # type: ignore[attr-defined]  # all that makers look at
-        return _MAKERS[self.name](cast("Engine", host))
+        return _MAKERS[self.name](Setup(), cast("Engine", host))
 
     def job_of(self, fn: Callable[..., Any], **options: Any) -> Job:
         """Make a job that calls a plain function, whatever the backend calls."""

@@ -16,7 +16,7 @@ import pytest
 
 import smartpool
 from smartpool import SmartPool, completed, machine, run_parallel, stream_parallel
-from smartpool._pool import _MAKERS
+from smartpool._makers import _MAKERS
 from tests import workloads
 
 BACKENDS: list[Any] = [*_MAKERS, None]

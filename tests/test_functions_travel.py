@@ -17,7 +17,7 @@ import pytest
 
 import smartpool
 from smartpool import cpu_bound, run_parallel
-from smartpool._pool import _MAKERS
+from smartpool._makers import _MAKERS
 from tests import workloads
 
 ROOT = Path(smartpool.__file__).parent.parent

@@ -25,7 +25,8 @@ import smartpool
 from smartpool import PoolClosedError, SmartPool, run_parallel, stream_parallel
 from smartpool._backends.processes import Processes
 from smartpool._backends.threads import Threads
-from smartpool._pool import _MAKERS, _pools
+from smartpool._makers import _MAKERS
+from smartpool._pool import _pools
 from smartpool._run import closing, engine, relief, switching
 from smartpool._worker import cloud
 from tests import workloads

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from smartpool import SmartPool, run_parallel, stream_parallel
 from smartpool._decide import probing
-from smartpool._pool import _MAKERS
+from smartpool._makers import _MAKERS
 from tests import workloads
 
 BACKENDS: list[Any] = [*_MAKERS, None]

@@ -22,6 +22,9 @@ from typing import Any, ClassVar, Protocol
 from .._decide.facts import BackendName, Profile
 from .._outcome import Outcome
 
+Arguments = tuple[Any, ...] | list[Any]
+"""What a function is called with: a tuple, or a list of a tuple and of keywords."""
+
 _job_ids = count(1)
 _chunk_ids = count(1)
 
@@ -34,11 +37,18 @@ class Item:
         index: Its place in the input, from 0.
         args: What `fn` is called with; one element an iterable.
         payload: The same in the form in which it travels; `None` until encoded.
+        kwargs: What `fn` is called with by keyword, if anything.
     """
 
     index: int
     args: tuple[Any, ...]
     payload: bytes | None = None
+    kwargs: dict[str, Any] | None = None
+
+    @property
+    def arguments(self) -> Arguments:
+        """What `fn` is called with."""
+        return [self.args, self.kwargs] if self.kwargs else self.args
 
 
 @dataclass(slots=True, eq=False)
@@ -140,6 +150,13 @@ class Backend(Protocol):
     name: ClassVar[BackendName]
     travels: ClassVar[bool]
     """Whether items leave this process, and so have to be encoded first."""
+    stoppable: ClassVar[bool]
+    """Whether a call that goes on can be ended."""
+
+    @property
+    def broken(self) -> Outcome | None:
+        """What every item comes to here since the initializer failed, or `None`."""
+        ...
 
     def prepare(self, job: Job) -> None:
         """Make `job` ready to be called here.
@@ -170,6 +187,13 @@ class Backend(Protocol):
 
         All its chunks are finished before long, whatever their items do.
         """
+
+    def kill_chunk(self, chunk: Chunk) -> None:
+        """Do what `kill` does, for one chunk and not for the others of its job."""
+
+    def lingers(self) -> bool:
+        """Return whether there is something to see to though nothing is placed."""
+        ...
 
     def forget(self, job: Job) -> None:
         """Drop what is kept for `job`: its run is over."""

@@ -48,6 +48,8 @@ class EventLoop:
 
     name: ClassVar[BackendName] = "event_loop"
     travels: ClassVar[bool] = False
+    stoppable: ClassVar[bool] = True
+    broken: ClassVar[None] = None
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -95,6 +97,16 @@ class EventLoop:
         for loop in self._loops:
             loop.kill(job)
         self._set_timer(job, CANCEL_S, partial(self._let_go, job))
+
+    def kill_chunk(self, chunk: Chunk) -> None:
+        """Cancel the task of `chunk`; after a while let go of it if it refuses."""
+        for loop in self._loops:
+            loop.kill(chunk)
+        self._host.call_later(CANCEL_S, partial(self._let_go, chunk))
+
+    def lingers(self) -> bool:
+        """Return false: an idle loop needs nothing."""
+        return False
 
     def forget(self, job: Job) -> None:
         """Drop what is kept for `job`."""
@@ -163,6 +175,6 @@ class EventLoop:
             for chunk in loop.withdraw(job):
                 self.place(chunk)
 
-    def _let_go(self, job: Job) -> None:
+    def _let_go(self, what: Job | Chunk) -> None:
         for loop in self._loops:
-            loop.let_go(job)
+            loop.let_go(what)

@@ -35,8 +35,9 @@ from .._worker import wire
 from .._worker.pickling import loads
 from ._processes import payloads
 from ._processes.by_value import ByValue
+from ._processes.initializer import Uninitialized
 from ._processes.payloads import Encoded
-from ._processes.placing import Placing
+from ._processes.placing import Care, Placing
 from ._processes.worker import Placed, Worker
 from .base import Chunk, Host, Item, Job, Usage
 
@@ -56,17 +57,24 @@ class Processes:
 
     name: ClassVar[BackendName] = "processes"
     travels: ClassVar[bool] = True
+    stoppable: ClassVar[bool] = True
 
-    def __init__(self, host: Host, *, cpus: int) -> None:
+    def __init__(self, host: Host, *, cpus: int, care: Care | None = None) -> None:
         """Begin without workers."""
         self._host = host
-        self._placing = Placing(host, self, cpus, self._on_no_start)
+        self._placing = Placing(host, self, cpus, care or Care(), self._on_no_start)
+        self._broken: Uninitialized | None = None
         self._by_value = ByValue(host, self._give_back)
         _fork.register(self)
 
     def worker_pids(self) -> list[int]:
         """Return the process ids of all workers, those that are starting included."""
         return [worker.pid for worker in self._placing.workers]
+
+    @property
+    def broken(self) -> Outcome | None:
+        """What every item comes to once the initializer has failed; else `None`."""
+        return self._broken
 
     def bytes_sent(self) -> int:
         """Return how many bytes all workers together have been sent."""
@@ -94,7 +102,11 @@ class Processes:
 
     def place(self, chunk: Chunk) -> None:
         """Have the items of `chunk` called as soon as there is a worker."""
-        self._placing.put(Placed(chunk))
+        placed = Placed(chunk)
+        if self._broken is not None:
+            self._fail_all(placed, self._broken)
+            return
+        self._placing.put(placed)
         self._placing.dispatch()
 
     def ready(self) -> int:
@@ -114,6 +126,19 @@ class Processes:
         for worker, _ in self._placing.calling(job):
             worker.kill()
         self.cancel(job)
+
+    def kill_chunk(self, chunk: Chunk) -> None:
+        """Do what `kill` does, for one chunk and not for the others of its job."""
+        for worker, placed in self._placing.calling(chunk.job):
+            if placed.chunk is chunk:
+                placed.cancelled = True
+                worker.kill()
+        for placed in self._placing.take(chunk) + self._by_value.take(chunk):
+            self._finish(placed)
+
+    def lingers(self) -> bool:
+        """Return whether there are workers: idle ones are to be ended one day."""
+        return bool(self._placing.workers)
 
     def forget(self, job: Job) -> None:
         """Have workers drop the function of `job`."""
@@ -138,6 +163,8 @@ class Processes:
             self._placing.up(worker)
         elif kind == wire.OUTCOMES:
             self._on_outcomes(worker, body)
+        elif kind == wire.UNINITIALIZED:
+            self._break(worker, body)
         elif kind == wire.UNLOADED:
             self._on_unloaded(worker, body)
         self._placing.dispatch()
@@ -155,7 +182,7 @@ class Processes:
         if placed is not None:
             placed.wall_s += worker.busy_s()
             self._bury(placed, begun, called, code)
-        elif not worker.ready and (waiting := self._placing.first()) is not None:
+        elif worker.died_starting and (waiting := self._placing.first()) is not None:
             self._count_death(waiting, code)
         self._placing.dispatch()
 
@@ -168,6 +195,7 @@ class Processes:
         if finish is None:
             return
         worker.release()
+        worker.called(placed.done - worker.begun)
         self._placing.rest(worker)
         _calls, wall_s, cpu_s, profile = finish
         placed.wall_s += wall_s
@@ -213,6 +241,14 @@ class Processes:
         usage = Usage(placed.done, placed.wall_s, placed.cpu_s, profile)
         self._host.finish(placed.chunk, usage)
 
+    def _fail_all(self, placed: Placed, outcome: Outcome) -> None:
+        """Let `outcome` be what became of all items that are left, and finish it."""
+        left = len(placed.chunk.items) - placed.done
+        count = min(1, left) if placed.chunk.job.stop_on_error else left
+        placed.done += count
+        self._host.report(placed.chunk, [outcome] * count)
+        self._finish(placed)
+
     def _fail(self, placed: Placed, outcome: Outcome) -> None:
         """Let `outcome` be what became of the next item of a chunk, and finish it."""
         placed.done += 1
@@ -247,6 +283,14 @@ class Processes:
             self._fail(placed, _crash(None, code))
         else:
             self._placing.put(placed, first=True)
+
+    def _break(self, worker: Worker, body: wire.Buffer) -> None:
+        """Do nothing any more: the initializer has failed, and would fail again."""
+        worker.left = True
+        if self._broken is None:
+            self._broken = Uninitialized(bytes(body))
+        for placed in self._placing.take():
+            self._fail_all(placed, self._broken)
 
     def _on_no_start(self, placed: Placed, exc: Exception) -> None:
         """Let an item have failed for which no worker could be started."""

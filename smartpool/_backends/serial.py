@@ -68,6 +68,8 @@ class Serial:
 
     name: ClassVar[BackendName] = "serial"
     travels: ClassVar[bool] = False
+    stoppable: ClassVar[bool] = False
+    broken: ClassVar[None] = None
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -83,7 +85,7 @@ class Serial:
         outcomes: list[Outcome] = []
         began, cpu_0 = time.perf_counter(), time.thread_time()
         for item in chunk.items:
-            outcomes.append(capture(chunk.job.fn, item.args))
+            outcomes.append(capture(chunk.job.fn, item.arguments))
             if outcomes[-1].failed and chunk.job.stop_on_error:
                 break
         wall_s, cpu_s = time.perf_counter() - began, time.thread_time() - cpu_0
@@ -99,6 +101,13 @@ class Serial:
 
     def kill(self, job: Job) -> None:
         """Nothing to do: no chunk is ever in flight."""
+
+    def kill_chunk(self, chunk: Chunk) -> None:
+        """Nothing to do: no chunk is ever in flight."""
+
+    def lingers(self) -> bool:
+        """Return false: nothing is kept."""
+        return False
 
     def forget(self, job: Job) -> None:
         """Nothing is kept."""

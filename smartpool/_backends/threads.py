@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final
 from .._decide.facts import BackendName
 from .._errors import SmartPoolError
 from .._outcome import Error, Outcome, capture
-from .base import Chunk, Host, Item, Job, Usage
+from .base import Arguments, Chunk, Host, Item, Job, Usage
 
 IDLE_S: Final = 10.0
 """After so long without a chunk a thread goes (trio's thread cache has the same)."""
@@ -39,13 +39,26 @@ guess."""
 
 
 class Threads:
-    """Calls items on threads of this process."""
+    """Calls items on threads of this process.
+
+    Args:
+        host: The engine.
+        initializer: Called first on each thread.
+
+    Attributes:
+        broken: What every item comes to since the initializer failed, or `None`.
+    """
 
     name: ClassVar[BackendName] = "threads"
     travels: ClassVar[bool] = False
+    stoppable: ClassVar[bool] = False
 
-    def __init__(self, host: Host) -> None:
+    def __init__(
+        self, host: Host, initializer: Callable[[], object] | None = None
+    ) -> None:
         self._host = host
+        self._initializer = initializer
+        self.broken: Error | None = None
         self._idle: list[_Thread] = []
         self._running: dict[int, _Going] = {}
         self._cancelled: set[int] = set()
@@ -85,6 +98,13 @@ class Threads:
         for going in list(self._running.values()):
             if going.chunk.job is job:
                 self._settle(going, Usage(0, 0.0, 0.0, let_go=True))
+
+    def kill_chunk(self, chunk: Chunk) -> None:
+        """Nothing to do: a thread cannot be ended, and nobody waits for its call."""
+
+    def lingers(self) -> bool:
+        """Return false: idle threads go by themselves."""
+        return False
 
     def forget(self, job: Job) -> None:
         """Drop what is kept for `job`."""
@@ -175,7 +195,9 @@ class Threads:
         if chunk is None:
             return False
         going = self._running.get(chunk.id)
-        usage = Usage(0, 0.0, 0.0) if going is None else self._call(going)
+        usage = Usage(0, 0.0, 0.0)
+        if going is not None:
+            usage = self._call(going) if self._begins(thread) else self._refuse(going)
         # Idle before it is finished: what follows the chunk comes back to this
         # thread, with no other to be woken.
         self._idle.append(thread)
@@ -184,6 +206,24 @@ class Threads:
         if self._waiting:
             self._host.post(self._give_out)
         return True
+
+    def _begins(self, thread: _Thread) -> bool:
+        """Return whether the thread can call items; first it calls the initializer."""
+        if thread.fresh and self._initializer is not None and self.broken is None:
+            try:
+                self._initializer()
+            except BaseException as exc:  # noqa: BLE001 - told to all who wait
+                self.broken = _uninitialized(exc)
+        thread.fresh = False
+        return self.broken is None
+
+    def _refuse(self, going: _Going) -> Usage:
+        """Let the items of a chunk have failed: the initializer has."""
+        assert self.broken is not None
+        chunk = going.chunk
+        count = 1 if chunk.job.stop_on_error else len(chunk.items)
+        going.unreported += [self.broken] * count
+        return Usage(count, 0.0, 0.0)
 
     def _retire(self, thread: _Thread) -> bool:
         """Return whether the thread may go: not if a chunk is on its way to it."""
@@ -202,7 +242,7 @@ class Threads:
         for item in chunk.items:
             if job.id in self._cancelled or chunk.id not in self._running:
                 break  # cancelled; or let go, and its job perhaps forgotten since
-            outcome = _call_in(job.context, job.fn, item.args)
+            outcome = _call_in(job.context, job.fn, item.arguments)
             going.unreported.append(outcome)
             calls += 1
             if outcome.failed and job.stop_on_error:
@@ -255,6 +295,7 @@ class _Thread(threading.Thread):
         self._nothing = threading.Lock()
         self._nothing.acquire()  # held as long as there is nothing to do
         self.chunk: Chunk | None = None
+        self.fresh = True
 
     def give(self, chunk: Chunk | None) -> None:
         """Wake the thread with a chunk; with `None`, to its end."""
@@ -276,11 +317,19 @@ class _Thread(threading.Thread):
 
 
 def _call_in(
-    context: Context | None, fn: Callable[..., Any], args: tuple[Any, ...]
+    context: Context | None, fn: Callable[..., Any], args: Arguments
 ) -> Outcome:
     if context is None:
         return capture(fn, args)
     return context.copy().run(capture, fn, args)
+
+
+def _uninitialized(cause: BaseException) -> Error:
+    from .._crash import InitializerError  # loads multiprocessing: not before it must
+
+    error = InitializerError(repr(cause), "thread")
+    error.__cause__ = cause
+    return Error(error)
 
 
 def _no_thread(refusal: RuntimeError) -> Error:

@@ -124,6 +124,23 @@ def check_request(
     return Request(fn, iterables, options, asynchronous)
 
 
+def place_of(fn: Callable[..., Any], backend: BackendName | None) -> BackendName:
+    """Return where a single call of `fn` goes, in a pool with that backend.
+
+    Raises:
+        TypeError: If `fn` cannot be called.
+        ValueError: If it cannot be called there.
+    """
+    check_function(fn)
+    asynchronous = is_async(fn)
+    if pinned.backend is not None and not asynchronous:
+        return pinned.backend
+    if backend is None:
+        return "event_loop" if asynchronous else "processes"
+    _check_backend_takes(backend, fn, asynchronous=asynchronous)
+    return backend
+
+
 def check_function(fn: object) -> None:
     """Raise unless `fn` can be called."""
     if isinstance(fn, CoroutineType):

@@ -16,7 +16,7 @@ Guarantees:
 * A caller's thread takes no step. It hands over, and waits for its inbox: so an
   interrupt in the middle of it leaves nothing half done.
 * Each run's last message is `Over`, whatever happens.
-* The thread is alive while there are runs, and only then.
+* The thread is alive while there are runs, calls or worker processes, and only then.
 """
 
 from __future__ import annotations
@@ -26,32 +26,57 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, Protocol
 
-from .._backends.base import Backend, Chunk, Item, Usage, Watch
+from .._backends.base import Backend, Chunk, Item, Job, Usage, Watch
 from .._decide.facts import BackendName
 from .._decide.plan import Plan
 from .._errors import PoolClosedError
 from .._observe.gil import gil_enabled
 from .._outcome import Outcome
 from .backends import Backends
+from .calls import Call, Calls
 from .closing import Closing
 from .messages import GilChanged, Observed, Outcomes, Over, Returned, Want
 from .reactor import Reactor
 from .relief import Relief
 from .run import Run
-from .scheduler import Scheduler
+from .scheduler import Scheduler, Tenant
 
 GRACE_S: Final = 0.5
 """How long calls that run may go on after their run was stopped (promise 2)."""
 
-_IN_THE_PARENT: Final = "the run goes on in the parent alone"
+IN_THE_PARENT: Final = "it goes on in the parent alone"
 
 CLOSE_S: Final = 2.0
 """How long closing waits for the engine's thread."""
 
 MakeBackend = Callable[["Engine"], Backend]
+
+
+class Party(Protocol):
+    """Who competes for leases: a run, or the single calls of one backend."""
+
+    @property
+    def tenant(self) -> Tenant:
+        """What it holds."""
+        ...
+
+    @property
+    def backend(self) -> Backend:
+        """Where its next chunk goes."""
+        ...
+
+    @property
+    def wants_place(self) -> bool:
+        """Whether it has a chunk that could be placed."""
+        ...
+
+    def lease(self, share: float) -> Chunk | None:
+        """Return the next chunk, for a lease of that share; `None` to give it back."""
+        ...
 
 
 class Engine:
@@ -72,11 +97,12 @@ class Engine:
         self._begun: dict[int, weakref.ref[Run]] = {}
         self._runs: dict[int, Run] = {}
         self._scheduler = Scheduler(cpus)
+        self._calls = Calls(self._scheduler)
         self._relief = Relief(
             self._scheduler, self.call_later, self._room_comes, self._place_all
         )
         self._gil = gil_enabled()
-        self._reactor = Reactor(lambda: bool(self._runs), self._broken)
+        self._reactor = Reactor(self._is_needed, self._broken)
 
     # -- for callers -----------------------------------------------------------------
 
@@ -84,6 +110,12 @@ class Engine:
     def closed(self) -> bool:
         """Whether it carries out nothing any more."""
         return self._backends.closed
+
+    @property
+    def broken(self) -> Outcome | None:
+        """What all that is placed comes to since an initializer failed, or `None`."""
+        found = (backend.broken for backend in self._backends.made)
+        return next((outcome for outcome in found if outcome is not None), None)
 
     def backend(self, name: BackendName) -> Backend:
         """Return the backend of that name, made now if it has not been used yet.
@@ -136,6 +168,25 @@ class Engine:
         """Begin no further call; end those that still run after `grace_s` seconds."""
         self._reactor.hand_over(lambda: self._cancel(run, grace_s))
 
+    def add_call(self, call: Call, backend: Backend, share: float, most: int) -> None:
+        """Have single calls made, in the order in which they are added.
+
+        Args:
+            call: What to call. Its listeners are told, whatever happens.
+            backend: Where.
+            share: CPU that it takes, from 0 to 1.
+            most: Calls at once on that backend, at most.
+        """
+        self._reactor.hand_over(lambda: self._add_call(call, backend, share, most))
+
+    def cancel_call(self, call: Call) -> None:
+        """End a call, if it goes on and none of its listeners waits for it."""
+        self._reactor.hand_over(lambda: self._cancel_call(call))
+
+    def forget(self, backend: Backend, job: Job) -> None:
+        """Have `backend` drop what it keeps for a job of single calls."""
+        self._reactor.leave(lambda: backend.forget(job))
+
     def abandon_run(self, run: Run) -> None:
         """Cancel a run without a wait or a lock: for finalizers, on any thread."""
         self._reactor.leave(lambda: self._cancel(run, 0.0))
@@ -152,7 +203,7 @@ class Engine:
         for ref in self._begun.values():
             if (run := ref()) is not None:
                 run.inbox = SimpleQueue()  # its lock may be held, too
-                run.inbox.put(Over(PoolClosedError(_IN_THE_PARENT)))
+                run.inbox.put(Over(PoolClosedError(IN_THE_PARENT)))
 
     def close(self) -> None:
         """End all runs and all workers. An interrupt ends the wait for that alone.
@@ -217,6 +268,8 @@ class Engine:
 
     def _report(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
         run = self._runs.get(chunk.job.id)
+        if run is None:
+            self._calls.report(chunk, outcomes)
         if run is None or chunk.id not in run.backend_of:
             return
         items = run.dispatcher.settle(chunk, len(outcomes))
@@ -227,6 +280,8 @@ class Engine:
 
     def _finish(self, chunk: Chunk, usage: Usage) -> None:
         run = self._runs.get(chunk.job.id)
+        if run is None and self._calls.finish(chunk, usage):
+            self._place_all()
         if run is None or chunk.id not in run.backend_of:
             return
         backend, share = run.backend_of.pop(chunk.id)
@@ -241,6 +296,18 @@ class Engine:
             run.inbox.put(doubt)
         self._place_all()
         self._end_if_over(run)
+
+    def _add_call(self, call: Call, backend: Backend, share: float, most: int) -> None:
+        if self.closed:
+            call.fail(PoolClosedError("the pool was closed"))
+            return
+        self._calls.add(call, backend, share, most)
+        self._place_all()
+
+    def _cancel_call(self, call: Call) -> None:
+        chunk = self._calls.withdraw(call)
+        if chunk is not None and call.lane is not None:
+            call.lane.backend.kill_chunk(chunk)
 
     def _take_back(self, run: Run, items: list[Item]) -> None:
         fits, others = run.split(items)
@@ -271,26 +338,31 @@ class Engine:
             pass
         for run in self._runs.values():
             self._ask_for_input(run)
-        self._relief.look(run.tenant for run in self._runs.values() if run.wants_place)
+        self._relief.look(party.tenant for party in self._wanting())
 
     def _room_comes(self) -> bool:
         """Return whether a worker process holds a lease: it waits for no run of ours."""
         held = [one for run in self._runs.values() for one in run.backend_of.values()]
-        return any(share and backend.travels for backend, share in held)
+        return self._calls.in_workers or any(
+            share and backend.travels for backend, share in held
+        )
+
+    def _wanting(self) -> Iterator[Party]:
+        parties: Iterator[Party] = chain(self._runs.values(), self._calls.lanes)
+        return (party for party in parties if party.wants_place)
 
     def _place_one(self) -> bool:
-        wanting = {
-            id(run.tenant): run for run in self._runs.values() if run.wants_place
-        }
-        lease = self._scheduler.grant(run.tenant for run in wanting.values())
+        wanting = {id(party.tenant): party for party in self._wanting()}
+        lease = self._scheduler.grant(party.tenant for party in wanting.values())
         if lease is None:
             return False
         tenant, share = lease
-        run = wanting[id(tenant)]
-        chunk = run.next_chunk()
-        run.backend_of[chunk.id] = (run.backend, share)
-        run.stats.most_at_once = max(run.stats.most_at_once, tenant.leases)
-        run.backend.place(chunk)
+        party = wanting[id(tenant)]
+        chunk = party.lease(share)
+        if chunk is None:
+            self._scheduler.release(tenant, share)
+        else:
+            party.backend.place(chunk)
         return True
 
     def _ask_for_input(self, run: Run) -> None:
@@ -337,6 +409,14 @@ class Engine:
     def _backends_of(self, run: Run) -> list[Backend]:
         return list({id(one): one for one, _ in run.backend_of.values()}.values())
 
+    def _is_needed(self) -> bool:
+        """Return whether the thread has something to see to."""
+        return (
+            bool(self._runs)
+            or self._calls.busy
+            or any(backend.lingers() for backend in self._backends.made)
+        )
+
     # -- the end ---------------------------------------------------------------------
 
     def _close(self) -> None:
@@ -353,6 +433,13 @@ class Engine:
     def _close_runs(self) -> None:
         for run in list(self._runs.values()):
             self._abandon(run, PoolClosedError("the pool was closed during the run"))
+        self._fail_calls(PoolClosedError("the pool was closed during the call"))
+
+    def _fail_calls(self, error: BaseException) -> None:
+        """Let all single calls have failed, and end those that go on."""
+        for backend, chunk in self._calls.fail(error):
+            with suppress(BaseException):  # as for runs: the rest of it is done
+                backend.kill_chunk(chunk)
 
     def _abandon(self, run: Run, error: BaseException) -> None:
         """End a run at once: what its calls still do is nobody's any more.
@@ -383,3 +470,4 @@ class Engine:
         """Fail all runs: a step of ours raised, and what it left half done is unknown."""
         for run in list(self._runs.values()):
             self._abandon(run, exc)
+        self._fail_calls(exc)

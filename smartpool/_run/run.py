@@ -147,8 +147,14 @@ class Run:
             rest, self.tenant.most, self._item_s, self._measured, target_s
         )
 
-    def next_chunk(self) -> Chunk:
-        """Take the next chunk out of what is pending."""
+    def lease(self, share: float) -> Chunk:
+        """Take the next chunk out of what is pending, for a lease of that share."""
+        chunk = self._next_chunk()
+        self.backend_of[chunk.id] = (self.backend, share)
+        self.stats.most_at_once = max(self.stats.most_at_once, self.tenant.leases)
+        return chunk
+
+    def _next_chunk(self) -> Chunk:
         size = self.chunk_size
         if self.observe_next and self._item_s:
             size = max(size, ceil(ENOUGH_S / self._item_s))

@@ -10,7 +10,7 @@ from typing import Any
 def awaited(fn: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
     """Return a plain function that calls `fn` and waits for its end."""
 
-    def call(*args: Any) -> Any:  # noqa: ANN401 - whatever fn takes and returns
-        return asyncio.run(fn(*args))
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever fn takes
+        return asyncio.run(fn(*args, **kwargs))
 
     return call

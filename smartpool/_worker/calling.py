@@ -63,7 +63,8 @@ def outcome(
     except BaseException as exc:  # noqa: BLE001 - user code runs in there
         return unloadable(payload, exc)
     try:
-        result = fn(*args)
+        # A list has the keywords, too: the calls of `submit` may have some.
+        result = fn(*args) if type(args) is tuple else fn(*args[0], **args[1])
     except BaseException as exc:  # noqa: BLE001 - the item's, whatever it is
         below = exc.__traceback__
         for _ in range(frames):

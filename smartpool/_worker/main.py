@@ -38,7 +38,7 @@ def main(sock: int, life: int, memory: int, preamble: dict[str, Any]) -> None:
         sock: Descriptor of our end of the socket.
         life: Descriptor of the lifeline's read end.
         memory: Descriptor of the memory file that holds the board.
-        preamble: `path`, `depth` and `cpus`.
+        preamble: `path`, `depth`, `cpus` and `initializer`.
     """
     for fd in (sock, life, memory):
         os.set_inheritable(fd, False)  # the user's subprocesses have no use for them
@@ -51,6 +51,12 @@ def main(sock: int, life: int, memory: int, preamble: dict[str, Any]) -> None:
     os.close(memory)
     link = Link(sock)
     try:
+        if preamble["initializer"]:
+            from .initializing import failure
+
+            if why := failure(preamble["initializer"]):
+                link.send(wire.frame(wire.UNINITIALIZED, why))
+                return
         link.send(wire.frame(wire.READY))
         _Worker(board, link, Functions(preamble["path"])).serve()
     except (BrokenPipeError, ConnectionResetError):

@@ -41,12 +41,12 @@ class Sizes:
         """Do what `calling.outcome` does, with an eye on it."""
         called_s = 0.0
 
-        def timed(*args: Any) -> Any:  # noqa: ANN401 - whatever fn takes and returns
+        def timed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever fn takes
             nonlocal called_s
             self._meter.mark()
             begin = time.perf_counter()
             try:
-                return fn(*args)
+                return fn(*args, **kwargs)
             finally:
                 called_s = time.perf_counter() - begin
                 self._meter.look()

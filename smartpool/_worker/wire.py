@@ -6,6 +6,7 @@ A frame is a kind, a length and a body::
                         CHUNK     items of that job to call, one after the other
                         END_JOB   the run is over: drop its function
     worker -> parent    READY     started; sent once
+                        UNINITIALIZED  its initializer failed: it goes
                         UNLOADED  the chunk's function could not be loaded here
                         OUTCOMES  records of items; the last one says `finished`
 
@@ -39,6 +40,7 @@ END_JOB: Final = 3
 READY: Final = 4
 UNLOADED: Final = 5
 OUTCOMES: Final = 6
+UNINITIALIZED: Final = 7
 
 VALUE: Final = 0  # tags of a record: its bytes are a pickled result,
 ERROR: Final = 1  # what the call raised,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..._outcome import Error, Outcome, Value
-from ..base import Chunk
+from ..._outcome import Error, Outcome, Value, called
+from ..base import Arguments, Chunk
 
 
 class Call:
@@ -29,10 +29,10 @@ class Call:
         self.task: asyncio.Task[None] | None = None
 
 
-async def capture_awaited(fn: Any, args: tuple[Any, ...]) -> Outcome:  # noqa: ANN401
+async def capture_awaited(fn: Any, args: Arguments) -> Outcome:  # noqa: ANN401
     """Await `fn(*args)` once and return what became of it, `SystemExit` too."""
     try:
-        return Value(await fn(*args))
+        return Value(await called(fn, args))
     except asyncio.CancelledError as exc:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

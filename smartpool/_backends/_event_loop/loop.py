@@ -111,17 +111,17 @@ class Loop:
         calls = [call for call in self._of(job) if self._take_back(call)]
         return [call.chunk for call in calls if self._calls.pop(call.chunk.id, None)]
 
-    def kill(self, job: Job) -> None:
-        """Cancel the tasks of `job`."""
-        calls = self._of(job)
+    def kill(self, what: Job | Chunk) -> None:
+        """Cancel the tasks of a job, or of one chunk."""
+        calls = self._of(what)
         if calls:
             # These, whatever becomes of them until the loop comes to it: a task that
             # has been let go meanwhile shall be cancelled, too.
             self._ask(partial(self._cancel, calls))
 
-    def let_go(self, job: Job) -> None:
-        """Finish the chunks of `job` that are not over, whatever the loop does."""
-        calls = self._of(job)
+    def let_go(self, what: Job | Chunk) -> None:
+        """Finish those chunks that are not over, whatever the loop does."""
+        calls = self._of(what)
         if calls:
             self.give_up()
         for call in calls:
@@ -142,8 +142,12 @@ class Loop:
         if self._thread.is_alive() and not (self.blocked or self.is_current()):
             self._thread.join(max(0.0, timeout_s))
 
-    def _of(self, job: Job) -> list[Call]:
-        return [call for call in list(self._calls.values()) if call.chunk.job is job]
+    def _of(self, what: Job | Chunk) -> list[Call]:
+        return [
+            call
+            for call in list(self._calls.values())
+            if what in (call.chunk.job, call.chunk)
+        ]
 
     def _take_back(self, call: Call) -> bool:
         try:
@@ -251,7 +255,7 @@ class Loop:
 
     async def _call_item(self, chunk: Chunk, item: Item) -> Outcome:
         """Call an item in a context of its own: the chunk's task has the first's."""
-        call = capture_awaited(chunk.job.fn, item.args)
+        call = capture_awaited(chunk.job.fn, item.arguments)
         if item is chunk.items[0] or chunk.job.context is None:
             return await call
         outcome: Outcome = await self._task(call, chunk.job)

@@ -14,7 +14,7 @@ from threading import Thread
 from ..._errors import NotPicklableError
 from ..._outcome import Error, Outcome
 from ..._worker import wire
-from ..base import Host, Job
+from ..base import Chunk, Host, Job
 from .payloads import Encoded, Function, encode_args, prepare_by_value
 from .worker import Placed
 
@@ -37,11 +37,9 @@ class ByValue:
         self._waiting: set[Placed] = set()
         self._functions: dict[int, list[Placed]] = {}
 
-    def take(self, job: Job | None = None) -> list[Placed]:
-        """Take back the chunks of `job`, or all."""
-        taken = [
-            placed for placed in self._waiting if job is None or placed.chunk.job is job
-        ]
+    def take(self, what: Job | Chunk | None = None) -> list[Placed]:
+        """Take back the chunks of a job, or one chunk, or all."""
+        taken = [placed for placed in self._waiting if placed.is_of(what)]
         self._waiting.difference_update(taken)
         return taken
 

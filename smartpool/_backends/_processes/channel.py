@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
@@ -65,6 +66,11 @@ class Channel:
         self._waiting.extend(memoryview(piece) for piece in pieces if len(piece))
         if self._writable is None:
             self._write()
+
+    def end(self) -> None:
+        """Say that no more will be sent. What comes is still taken in."""
+        with suppress(OSError):  # it has gone already
+            self._sock.shutdown(socket.SHUT_WR)
 
     def drain(self) -> None:
         """Take in all that has come; for the end of a worker."""

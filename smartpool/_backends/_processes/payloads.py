@@ -100,8 +100,8 @@ def encode_args(item: Item, by_value: frozenset[str] = frozenset()) -> bytes:
     """
     try:
         if by_value:
-            return dumps_by_value(item.args, by_value)
-        return dumps(item.args)
+            return dumps_by_value(item.arguments, by_value)
+        return dumps(item.arguments)
     except Exception as exc:
         raise NotPicklableError(
             f"item {item.index} cannot be pickled and so cannot be sent to a worker "

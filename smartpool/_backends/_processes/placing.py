@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 from ... import _fork
-from ..base import Host, Job
-from .worker import Listener, Placed, Worker
+from ..base import Chunk, Host, Job, Watch
+from .worker import Care, Listener, Placed, Worker
+
+__all__ = ["Care", "Placing"]
 
 STARTS_AT_MOST: Final = 3
 """Failed starts in a row, while no worker is left, after which an item is given up."""
@@ -19,6 +21,10 @@ START_AGAIN_S: Final = 0.1
 
 CLOSE_S: Final = 1.0
 """How long `close` waits for killed processes to end; they take a few ms."""
+
+
+LEAVE_S: Final = 2.0
+"""So long a worker that was sent away may take for its own end (`atexit`): a guess."""
 
 
 class Placing:
@@ -31,6 +37,7 @@ class Placing:
         host: The engine.
         listener: Who is told what workers say.
         cpus: CPUs that each worker may use.
+        care: How workers begin, and when they go.
         give_up: Called with a chunk for which no worker could be started, and why.
     """
 
@@ -39,11 +46,14 @@ class Placing:
         host: Host,
         listener: Listener,
         cpus: int,
+        care: Care,
         give_up: Callable[[Placed, Exception], None],
     ) -> None:
         self._host = host
         self._listener = listener
         self._cpus = cpus
+        self._care = care
+        self._retiring: Watch | None = None
         self._give_up = give_up
         self._idle: list[Worker] = []
         self._queue: deque[Placed] = deque()
@@ -91,9 +101,16 @@ class Placing:
         self.rest(worker)
 
     def rest(self, worker: Worker) -> None:
-        """Let a worker wait for work."""
-        if not worker.doomed:
-            self._idle.append(worker)
+        """Let a worker wait for work, or go if it has called enough."""
+        if worker.doomed:
+            return
+        if worker.calls >= self._care.most_calls:
+            self._dismiss(worker)
+            return
+        worker.rested_s = time.monotonic()
+        self._idle.append(worker)
+        if self._retiring is None:
+            self._retiring = self._host.call_later(self._care.idle_s, self._retire)
 
     def remove(self, worker: Worker) -> None:
         """Strike a dead worker off."""
@@ -110,11 +127,9 @@ class Placing:
             if worker.placed is not None and worker.placed.chunk.job is job
         ]
 
-    def take(self, job: Job | None = None) -> list[Placed]:
-        """Take what is queued for `job`, or all."""
-        taken = [
-            placed for placed in self._queue if job is None or placed.chunk.job is job
-        ]
+    def take(self, what: Job | Chunk | None = None) -> list[Placed]:
+        """Take what is queued for a job, or one chunk, or all."""
+        taken = [placed for placed in self._queue if placed.is_of(what)]
         for placed in taken:
             self._queue.remove(placed)
         return taken
@@ -144,6 +159,21 @@ class Placing:
         while self.workers:
             self.workers.pop().abandon()
 
+    def _retire(self) -> None:
+        """Let those go that have been idle for long: the first ones in the list are."""
+        self._retiring = None
+        now = time.monotonic()
+        while self._idle and now - self._idle[0].rested_s >= self._care.idle_s:
+            self._dismiss(self._idle.pop(0))
+        if self._idle:
+            left_s = self._idle[0].rested_s + self._care.idle_s - now
+            self._retiring = self._host.call_later(left_s, self._retire)
+
+    def _dismiss(self, worker: Worker) -> None:
+        """Let a worker end by itself; it is killed if it takes long."""
+        worker.dismiss()
+        self._host.call_later(LEAVE_S, worker.kill)
+
     def _choose(self, job: Job) -> Worker:
         """Take the worker that rested last, rather one that has the function."""
         idle = self._idle
@@ -156,7 +186,7 @@ class Placing:
         """Start a worker, and return whether that went well."""
         try:
             with _fork.guard:  # a fork meanwhile would not find its descriptors
-                worker = Worker(self._host, self._listener, self._cpus)
+                worker = Worker(self._host, self._listener, self._cpus, self._care)
                 self.workers.append(worker)
         except Exception as exc:  # noqa: BLE001 - told to who waits for a worker
             self._on_no_start(exc)

@@ -96,7 +96,7 @@ def environment(cpus: int) -> dict[str, str]:
     return dict.fromkeys(CAPS, str(max(1, cpus))) | os.environ
 
 
-def start(cpus: int) -> Started:
+def start(cpus: int, initializer: bytes = b"") -> Started:
     """Start a worker. Takes a millisecond or two; the worker is up 15 ms later.
 
     Raises:
@@ -106,10 +106,10 @@ def start(cpus: int) -> Started:
     if executable is None:
         raise OSError("no Python interpreter was found to start workers with")
     with _fork.guard:
-        return _start(executable, cpus)
+        return _start(executable, cpus, initializer)
 
 
-def _start(executable: str, cpus: int) -> Started:
+def _start(executable: str, cpus: int, initializer: bytes) -> Started:
     ours, theirs = socket.socketpair()
     opened = [ours.detach(), theirs.detach()]
     try:
@@ -126,7 +126,8 @@ def _start(executable: str, cpus: int) -> Started:
         raise
     _close((there, life, memory))
     connection = socket.socket(fileno=sock)
-    return Started(process, connection, _preamble(cpus), shared, lifeline, pidfd)
+    preamble = _preamble(cpus, initializer)
+    return Started(process, connection, preamble, shared, lifeline, pidfd)
 
 
 def _popen(
@@ -141,13 +142,14 @@ def _popen(
     )
 
 
-def _preamble(cpus: int) -> bytes:
+def _preamble(cpus: int, initializer: bytes) -> bytes:
     """Return what the worker must know before its first import of ours."""
     preamble: dict[str, Any] = {
         "path": strings(sys.path),
         "argv": strings(getattr(sys, "argv", ["-c"])),
         "depth": nesting.depth + 1,
         "cpus": cpus,
+        "initializer": initializer,
     }
     data = marshal.dumps(preamble)
     return len(data).to_bytes(8, "little") + data

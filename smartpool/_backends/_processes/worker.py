@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from ..._worker import board as words
 from ..._worker import wire
@@ -19,6 +21,26 @@ from .start import start
 
 _LOOK_AGAIN_S = 0.005
 """How often to look whether a worker has ended where no pidfd tells. A guess."""
+
+
+IDLE_S: Final = 60.0
+"""After so long without a chunk a worker goes: a guess. Longer than the pause between
+two cells of a notebook; a new one costs 50 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How the workers of a pool begin, and when they go.
+
+    Attributes:
+        initializer: Pickled function and arguments, called first; empty for none.
+        most_calls: Items that one worker calls, at most.
+        idle_s: Seconds without work after which it goes.
+    """
+
+    initializer: bytes = b""
+    most_calls: int = sys.maxsize
+    idle_s: float = IDLE_S
 
 
 class Placed:
@@ -54,6 +76,10 @@ class Placed:
         self.missing: frozenset[str] = frozenset()
         self.unloadable: tuple[str, memoryview] | None = None
 
+    def is_of(self, what: Job | Chunk | None) -> bool:
+        """Return whether it is this chunk, or one of this job; `None` means any."""
+        return what is None or what in (self.chunk.job, self.chunk)
+
     @property
     def function(self) -> Function:
         """The function of its job, as it travels now."""
@@ -80,15 +106,19 @@ class Worker:
         begun: Items of that chunk that were reported before it got it.
         ready: Whether it has said that it is up.
         doomed: It has ended, or is about to: nothing more can be asked of it.
+        left: It went when it was asked to, or for a reason that is known.
+        calls: Items that it has called.
+        rested_s: When it began to be idle, by `time.monotonic()`.
     """
 
-    def __init__(self, host: Host, listener: Listener, cpus: int) -> None:
+    def __init__(self, host: Host, listener: Listener, cpus: int, care: Care) -> None:
         """Start the process.
 
         Raises:
             OSError: If it cannot be started.
         """
-        started = start(cpus)
+        started = start(cpus, care.initializer)
+        self._most_calls = care.most_calls
         self._host = host
         self._listener = listener
         self._process = started.process
@@ -97,9 +127,12 @@ class Worker:
         self._board = started.board
         self._channel = Channel(host, started.sock, self._on_frame, self._on_end)
         self._exit_watch: Watch | None = None
+        self._killed = False
         self._jobs: dict[int, bytes] = {}
         self._shelf = Shelf()
-        self.doomed = False
+        self.doomed = self.left = False
+        self.calls = 0
+        self.rested_s = 0.0
         self.placed: Placed | None = None
         self.turn = 0
         self.begun = 0
@@ -118,6 +151,11 @@ class Worker:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def died_starting(self) -> bool:
+        """Whether it came to nothing, and nobody knows why."""
+        return not (self.ready or self.left)
 
     @property
     def sent_bytes(self) -> int:
@@ -144,10 +182,20 @@ class Worker:
         self._sent_at = time.monotonic()
         flags = wire.OBSERVE * chunk.observe
         flags |= wire.STOP_ON_ERROR * chunk.job.stop_on_error
-        payloads = [item.payload or b"" for item in chunk.items[placed.done :]]
+        end = placed.done + min(len(chunk.items), self._most_calls - self.calls)
+        payloads = [item.payload or b"" for item in chunk.items[placed.done : end]]
         self._channel.send(
             wire.pack_chunk(self.turn, chunk.job.id, flags, placed.done, payloads)
         )
+
+    def called(self, calls: int) -> None:
+        """Count items that it has called."""
+        self.calls += calls
+
+    def dismiss(self) -> None:
+        """Have it end by itself: nothing more will be sent."""
+        self.doomed = self.left = True
+        self._channel.end()
 
     def release(self) -> Placed | None:
         """Take back what it was calling: it is over, or the worker is."""
@@ -165,9 +213,9 @@ class Worker:
 
     def kill(self) -> None:
         """Kill it and what it started. Its listener is told when it has ended."""
-        if not self.doomed:
+        if self._lifeline >= 0 and not self._killed:
             ending.kill_group(self.pid, self._pidfd)
-            self.doomed = True
+            self.doomed = self._killed = True
         if self._pidfd < 0:
             self._host.call_later(_LOOK_AGAIN_S, self._look)
 
@@ -263,7 +311,7 @@ class Worker:
         """
         if self._lifeline < 0:  # closed meanwhile
             return
-        self.doomed = True
+        self.doomed = self._killed = True
         self._channel.drain()
         ending.kill_group(self.pid, self._pidfd)
         if ending.reap(self._process):

@@ -1,0 +1,1 @@
+"""Single calls seen from their callers: futures, `submit`, `map` and `call`."""

@@ -1,0 +1,87 @@
+"""Callbacks of futures, on a thread of their own.
+
+A future is over in a step of the engine, which runs no code of the user's. So what was
+added with `add_done_callback` before that is called here, one after the other, in the
+order in which the futures were over; as by the thread of a `ProcessPoolExecutor`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from .. import _fork
+from .._lock import Lock
+
+LINGER_S: Final = 0.1
+"""So long the thread waits for more before it goes. A guess: a start costs 0.1 ms."""
+
+
+class Callbacks:
+    """A queue, and a thread that is there while something is in it."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._left = 0
+        self._renew()
+        _fork.register(self)
+
+    def call(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called soon. It must not raise.
+
+        Raises:
+            RuntimeError: If there can be no thread for it.
+        """
+        with self._lock:
+            self._waiting.put(callback)
+            self._left += 1
+            if self._thread is None:
+                thread = threading.Thread(
+                    target=self._serve, name="smartpool-callbacks", daemon=True
+                )
+                thread.start()
+                self._thread = thread
+
+    def drain(self) -> None:
+        """Wait until all have been called; not on their own thread."""
+        while self._left and threading.current_thread() is not self._thread:
+            self._done.wait(LINGER_S)
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: the thread is not here, and the lock may be held."""
+        self._renew()
+
+    def _renew(self) -> None:
+        self._lock = Lock()
+        self._waiting: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._thread = None
+        self._done = threading.Event()
+        self._left = 0
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                callback = self._waiting.get(timeout=LINGER_S)
+            except Empty:
+                if self._leave():
+                    return
+                continue
+            callback()
+            del callback
+            with self._lock:
+                self._left -= 1
+            if not self._left:
+                self._done.set()
+                self._done.clear()
+
+    def _leave(self) -> bool:
+        with self._lock:
+            if not self._waiting.empty():
+                return False
+            self._thread = None
+            return True
+
+
+callbacks: Final = Callbacks()
