@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._api import run_parallel, stream_parallel
+    from ._api import call, run_parallel, stream_parallel
     from ._crash import WorkerCrashError
     from ._decide.facts import Machine, Profile
     from ._decide.plan import Plan, Reason
@@ -50,6 +50,7 @@ __all__ = (
     "SmartPoolWarning",
     "Stream",
     "WorkerCrashError",
+    "call",
     "completed",
     "cpu_bound",
     "io_bound",
@@ -77,6 +78,7 @@ _HOMES = {
     "SmartPoolWarning": "_errors",
     "Stream": "_drive.stream",
     "WorkerCrashError": "_crash",
+    "call": "_api",
     "completed": "_errors",
     "cpu_bound": "_hints",
     "io_bound": "_hints",

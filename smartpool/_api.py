@@ -1,4 +1,4 @@
-"""`run_parallel` and `stream_parallel`: what users call, on a pool of theirs as well.
+"""`run_parallel`, `stream_parallel` and `call`: what users call, and pools have.
 
 The overloads say what a type checker should know: that `fn` takes an element of each
 iterable, and that an `async def` gives what it returns, not a coroutine.
@@ -7,7 +7,7 @@ iterable, and that an `async def` gives what it returns, not a coroutine.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, TypedDict, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from ._decide.facts import BackendName, Hint
 from ._drive.request import Options, check_flag
@@ -18,6 +18,7 @@ from ._report.report import Results
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
+P = ParamSpec("P")
 R = TypeVar("R")
 Awaited = Coroutine[Any, Any, R]
 
@@ -210,6 +211,40 @@ def stream_parallel(
     return default_pool().stream(fn, iterables, options, ordered=ordered)
 
 
+def call(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call `fn` once, where it has been learnt to belong, and return what it returns.
+
+    Like ``fn(*args, **kwargs)``, for code that makes many such calls, from several
+    threads: a view of a web server. The first call is made right here and measured.
+    What waits, lets go of the GIL or is short stays on the thread that asks. What
+    holds the GIL goes to a worker process, so that the other threads go on meanwhile:
+    as many calls at once as there are CPUs, the others wait for their turn. Beside a
+    run it gets its share of the workers. ``learned(fn)`` tells what was found.
+
+    A call whose arguments cannot be pickled is made here. An ``async def`` is awaited
+    on an event loop of smartpool's own. A mark (`cpu_bound` and its like) decides
+    without measuring.
+
+    Args:
+        fn: What to call.
+        *args: What to call it with.
+        **kwargs: What to call it with, by keyword.
+
+    Raises:
+        TypeError: If `fn` cannot be called.
+        NotPicklableError: If its result has to travel, and cannot.
+        WorkerCrashError: If the worker died during the call.
+        Exception: Whatever `fn` raises.
+
+    Example:
+        >>> call(divmod, 7, 2)
+        (3, 1)
+
+    .. versionadded:: 0.1.0
+    """
+    return default_pool().calling.call(fn, args, kwargs)  # type: ignore[no-any-return]
+
+
 class Runs:
     """Runs with the workers of one pool: the half of `SmartPool` that is like above.
 
@@ -331,3 +366,13 @@ class Runs:
             lazy=True,
         )
         return self._pool.stream(fn, iterables, options, ordered=ordered)
+
+    def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do what the function `call` does, with this pool's workers.
+
+        In a pool with a backend, or with an initializer, all calls go to its workers.
+
+        Raises:
+            PoolClosedError: If the pool is closed.
+        """
+        return self._pool.calling.call(fn, args, kwargs)  # type: ignore[no-any-return]

@@ -29,19 +29,24 @@ class Forkable(Protocol):
         """Let go of everything, in the child, without touching what it stands for."""
 
 
-_owners: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_owners: dict[int, weakref.ref[Forkable]] = {}
+# Not a WeakSet: an interrupt in the callback of one would be swallowed.
 
 
 def register(owner: Forkable) -> None:
     """Have `owner.after_fork_in_child()` called in children, as long as it lives."""
     with guard:
-        _owners.add(owner)
+        for number, ref in _owners.copy().items():
+            if ref() is None:
+                del _owners[number]
+        _owners[id(owner)] = weakref.ref(owner)
 
 
 def _in_child() -> None:
     guard.release()
-    for owner in list(_owners):
-        owner.after_fork_in_child()
+    for ref in list(_owners.values()):
+        if (owner := ref()) is not None:
+            owner.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):

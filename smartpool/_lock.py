@@ -24,6 +24,10 @@ class Lock(_thread.RLock):  # type: ignore[misc]  # final to type checkers alone
         try:
             return self.acquire()
         except BaseException:
-            if self._is_owned():  # type: ignore[attr-defined]
-                self.release()
+            self.let_go()
             raise
+
+    def let_go(self) -> None:
+        """Release it if this thread holds it: after an `acquire` without a `with`."""
+        if self._is_owned():  # type: ignore[attr-defined]
+            self.release()

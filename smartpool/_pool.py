@@ -23,6 +23,7 @@ from ._report.report import Results
 from ._run.engine import IN_THE_PARENT, Engine
 
 if TYPE_CHECKING:
+    from ._executor.calling import Calling
     from ._executor.submitting import Submitting
 
 
@@ -36,6 +37,7 @@ class Pool:
     def __init__(self, setup: Setup) -> None:
         self.setup: Setup = setup
         self._submitting: Submitting | None = None
+        self._calling: Calling | None = None
         self._engine: Engine | None = None
         self._dropped: weakref.finalize[[], Pool] | None = None
         self._making = Lock()
@@ -95,9 +97,16 @@ class Pool:
         return found
 
     @property
-    def max_workers(self) -> int | None:
-        """The user's bound."""
-        return self.setup.max_workers
+    def calling(self) -> Calling:
+        """Makes calls that are waited for."""
+        found = self._calling
+        if found is None:
+            submitting = self.submitting
+            load("_executor.calling")
+            from ._executor.calling import Calling
+
+            found = self._calling = Calling(self, submitting)
+        return found
 
     @property
     def broken(self) -> Outcome | None:
@@ -173,6 +182,7 @@ class Pool:
         engine = self._forget_engine()
         self._making = Lock()
         submitting, self._submitting = self._submitting, None
+        self._calling = None
         if engine is not None:
             engine.abandon()
         if submitting is not None:
@@ -225,7 +235,8 @@ class _Pools:
         self.default: Pool | None = None
         self.closes_at_exit = False
         self.ending = False
-        self.all: weakref.WeakSet[Pool] = weakref.WeakSet()
+        # Not a WeakSet: an interrupt in the callback of one would be swallowed.
+        self._all: dict[int, weakref.ref[Pool]] = {}
         _fork.register(self)
 
     def after_fork_in_child(self) -> None:
@@ -244,12 +255,15 @@ class _Pools:
                 self.closes_at_exit = True
             if self.ending:
                 raise PoolClosedError(_ENDING)
-            self.all.add(pool)
+            for number, ref in self._all.copy().items():
+                if ref() is None:
+                    del self._all[number]
+            self._all[id(pool)] = weakref.ref(pool)
 
     def close_all(self) -> None:
         """Close all pools."""
         self.ending = True
-        pools = list(self.all)
+        pools = [pool for ref in self._all.copy().values() if (pool := ref())]
         try:
             for pool in pools:
                 pool.drain()

@@ -25,8 +25,6 @@ from ._executor.future import CallFuture
 from ._executor.mapping import mapped
 from ._executor.submitting import workers
 from ._makers import Setup, pickled_initializer
-from ._observe.functions import is_async
-from ._outcome import Error
 from ._pool import Pool
 
 P = ParamSpec("P")
@@ -112,7 +110,7 @@ class SmartPool(Runs, Executor):
             PoolClosedError: If the pool is closed or shut down.
             WorkerCrashError: If the initializer has failed before.
         """
-        return self._submit(fn, [(args, kwargs)])[0]
+        return self._pool.submitting.submit_one(fn, args, kwargs)
 
     def map(
         self,
@@ -151,8 +149,9 @@ class SmartPool(Runs, Executor):
         check_seconds("timeout", timeout)
         check_count("chunksize", chunksize)
         check_count("buffersize", buffersize)
+        submit = self._pool.submitting.submit
         return mapped(
-            lambda batch: self._submit(fn, [(args, None) for args in batch]),
+            lambda batch: submit(fn, [(args, None) for args in batch]),
             iterables,
             timeout=timeout,
             chunksize=chunksize,
@@ -203,14 +202,3 @@ class SmartPool(Runs, Executor):
     def _broken(self) -> bool:
         """As in other executors: whether its initializer has failed."""
         return self._pool.broken is not None
-
-    def _submit(
-        self,
-        fn: Callable[..., R],
-        calls: list[tuple[tuple[Any, ...], dict[str, Any] | None]],
-    ) -> list[CallFuture[R]]:
-        where = place_of(fn, self._pool.setup.backend)
-        broken = self._pool.broken
-        if broken is not None and isinstance(error := broken.load(), Error):
-            raise error.error
-        return self._pool.submitting.submit(fn, calls, where, is_async=is_async(fn))

@@ -9,7 +9,7 @@ import selectors
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from smartpool._backends.base import Backend, Chunk, Item, Job, Usage
@@ -64,9 +64,12 @@ class SelectorHost:
             self.outcomes.setdefault(chunk.id, []).extend(outcomes)
             self.changed.notify_all()
 
-    def finish(self, chunk: Chunk, usage: Usage) -> None:
+    def finish(
+        self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome] = ()
+    ) -> None:
         with self.changed:
             assert chunk.id not in self.usages, "finished twice"
+            self.outcomes.setdefault(chunk.id, []).extend(outcomes)
             assert usage.calls == len(self.outcomes.get(chunk.id, []))
             self.usages[chunk.id] = usage
             self.changed.notify_all()
@@ -76,6 +79,9 @@ class SelectorHost:
             self.posted.append(callback)
             if not self.stopping:
                 os.write(self.wake_w, b".")
+
+    def post_soon(self, callback: Callable[[], None]) -> None:
+        self.post(callback)
 
     def watch(self, fd: int, callback: Callable[[], None]) -> FdWatch:
         return self.add(fd, selectors.EVENT_READ, callback)

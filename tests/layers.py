@@ -14,7 +14,8 @@ ERRORS = {"_errors", "_crash"}
 LEAVES = {*ERRORS, "_aside", "_lock", "_outcome", "_fork"}
 BELOW_RUN = {*LEAVES, "_decide", "_observe", "_worker", "_backends"}
 HALVES = {*BELOW_RUN, "_run", "_report", "_hints"}
-ALL = {*HALVES, "_drive", "_api", "_pool", "__init__", "aio", "testing"}
+CALLERS = {"_drive", "_makers", "_executor", "_pool", "_api", "_smartpool"}
+ALL = {*HALVES, *CALLERS, "__init__", "aio", "testing"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "_aside": set(),
@@ -37,8 +38,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_run": {*BELOW_RUN, "_run"},
     "_report": {*ERRORS, *RECORDS, "_report"},
     "_drive": {*HALVES, "_drive"},
-    "_pool": {*HALVES, "_drive", "_pool"},
+    "_makers": {*BELOW_RUN, "_run"},
+    "_executor": {*HALVES, "_drive", "_makers", "_executor"},
+    "_pool": {*HALVES, "_drive", "_makers", "_executor", "_pool"},
     "_api": {*HALVES, "_drive", "_pool", "_api"},
+    "_smartpool": {*HALVES, "_drive", "_makers", "_executor", "_pool", "_api"},
     "_demo": {*ALL, "_demo"},
     "__init__": ALL,
     "aio": ALL,

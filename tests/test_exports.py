@@ -24,6 +24,7 @@ NAMES = {
     "SmartPoolWarning",
     "Stream",
     "WorkerCrashError",
+    "call",
     "completed",
     "cpu_bound",
     "io_bound",

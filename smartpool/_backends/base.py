@@ -13,7 +13,7 @@ a time (never two at once), must not block and must not run user code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import count
@@ -122,11 +122,18 @@ class Host(Protocol):
     def report(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
         """Tell what became of the next items of `chunk`, in their order."""
 
-    def finish(self, chunk: Chunk, usage: Usage) -> None:
+    def finish(
+        self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome] = ()
+    ) -> None:
         """Tell that `chunk` is over: exactly once for each chunk placed.
+
+        And what became of its last items, as `report` does.
 
         Items that were not reported have not been called: they are called elsewhere.
         """
+
+    def post_soon(self, callback: Callable[[], None]) -> None:
+        """Do what `post` does, from a caller's thread, which takes no step."""
 
     def post(self, callback: Callable[[], None]) -> None:
         """Have `callback` called by the engine soon, when it calls nothing else."""
@@ -171,6 +178,18 @@ class Backend(Protocol):
         Raises:
             NotPicklableError: If the arguments cannot travel.
         """
+
+    def place_now(self, chunk: Chunk, noted: Callable[[], None], /) -> bool:
+        """On a caller's thread: place `chunk` without the engine, if that can be.
+
+        Args:
+            chunk: What to place.
+            noted: Called before anything is placed, if it is.
+
+        Returns:
+            Whether it was placed.
+        """
+        ...
 
     def place(self, chunk: Chunk) -> None:
         """Call the items of `chunk`, now or as soon as there is a worker."""

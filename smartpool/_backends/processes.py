@@ -24,7 +24,8 @@ not been called, and the chunk is finished without them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import ClassVar, Final
 
 from .. import _fork
@@ -44,6 +45,11 @@ from .base import Chunk, Host, Item, Job, Usage
 DEATHS_AT_MOST: Final = 3
 """Deaths in a row before any call after which an item is given up. A guess: one may
 be bad luck, such as a machine out of memory for a moment."""
+
+
+NOW_BYTES: Final = 1 << 14
+"""A caller's thread sends chunks below this itself: they fit into any socket's buffer.
+A guess."""
 
 
 class Processes:
@@ -98,7 +104,55 @@ class Processes:
         """
         item.payload = payloads.encode_args(item)
 
+    def place_now(self, chunk: Chunk, noted: Callable[[], None], /) -> bool:
+        """Send `chunk` to an idle worker at once, if one has its function.
+
+        Only small chunks: the worker takes all of it, and this does not block.
+
+        Args:
+            chunk: What to place.
+            noted: Called when there is such a worker, before it is sent anything.
+
+        Returns:
+            Whether it was placed.
+        """
+        if sum(len(item.payload or b"") for item in chunk.items) > NOW_BYTES:
+            return False
+        reserved: list[Worker] = []
+        placed = Placed(chunk)
+        try:
+            if not self._placing.reserve(chunk.job, reserved):
+                for worker in reserved:
+                    self._host.post_soon(partial(self._placing.rest, worker))
+                return False
+            noted()
+            reserved[0].send_now(placed)
+        except OSError:
+            self._host.post_soon(partial(self._take_back, reserved[0], placed))
+        except BaseException:
+            for worker in reserved:
+                self._host.post_soon(partial(self._free, worker, placed))
+            raise
+        return True
+
     # By the engine.
+
+    def _take_back(self, worker: Worker, placed: Placed) -> None:
+        """Place a chunk anew that a worker could not be sent."""
+        if worker.placed is placed:
+            worker.release()
+            worker.kill()
+            self._placing.put(placed, first=True)
+            self._placing.dispatch()
+
+    def _free(self, worker: Worker, placed: Placed) -> None:
+        """Let go of a worker that was about to be sent a chunk, and perhaps was."""
+        placed.cancelled = True
+        if worker.placed is placed:
+            worker.kill()
+            return
+        self._placing.rest(worker)
+        self._finish(placed)
 
     def place(self, chunk: Chunk) -> None:
         """Have the items of `chunk` called as soon as there is a worker."""
@@ -191,8 +245,10 @@ class Processes:
         placed = worker.placed
         if placed is None or turn != worker.turn:
             return
-        self._deliver(placed, wire.unpack_records(records))
+        outcomes = self._outcomes(placed, wire.unpack_records(records))
         if finish is None:
+            if outcomes:
+                self._host.report(placed.chunk, outcomes)
             return
         worker.release()
         worker.called(placed.done - worker.begun)
@@ -201,8 +257,10 @@ class Processes:
         placed.wall_s += wall_s
         placed.cpu_s += cpu_s
         if placed.unloadable is None or placed.cancelled:
-            self._finish(placed, loads(profile) if profile else None)
+            self._finish(placed, loads(profile) if profile else None, outcomes)
         else:
+            if outcomes:
+                self._host.report(placed.chunk, outcomes)
             self._reload(placed, placed.unloadable)
 
     def _on_unloaded(self, worker: Worker, body: wire.Buffer) -> None:
@@ -223,7 +281,15 @@ class Processes:
     def _deliver(
         self, placed: Placed, records: Iterable[tuple[int, int, memoryview]]
     ) -> None:
-        """Report records of `placed`, each once, however often it came."""
+        """Report records of `placed`."""
+        outcomes = self._outcomes(placed, records)
+        if outcomes:
+            self._host.report(placed.chunk, outcomes)
+
+    def _outcomes(
+        self, placed: Placed, records: Iterable[tuple[int, int, memoryview]]
+    ) -> list[Outcome]:
+        """Take in records of `placed`, each once, however often it came."""
         outcomes: list[Outcome] = []
         for position, tag, data in records:
             if position != placed.done:
@@ -234,12 +300,16 @@ class Processes:
             outcomes.append(Encoded(tag, data))
             placed.done += 1
             placed.function.deaths = 0
-        if outcomes:
-            self._host.report(placed.chunk, outcomes)
+        return outcomes
 
-    def _finish(self, placed: Placed, profile: Profile | None = None) -> None:
+    def _finish(
+        self,
+        placed: Placed,
+        profile: Profile | None = None,
+        last: Sequence[Outcome] = (),
+    ) -> None:
         usage = Usage(placed.done, placed.wall_s, placed.cpu_s, profile)
-        self._host.finish(placed.chunk, usage)
+        self._host.finish(placed.chunk, usage, last)
 
     def _fail_all(self, placed: Placed, outcome: Outcome) -> None:
         """Let `outcome` be what became of all items that are left, and finish it."""

@@ -12,10 +12,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .._aside import SIGNAL_S
 from .._lock import Lock
 from .._outcome import Error, Outcome, Value
 from .callbacks import callbacks
@@ -34,6 +36,9 @@ class CallFuture(Future[R], Generic[R]):
 
     A `concurrent.futures.Future` in all, with one thing more: `cancel` also stops a
     call that goes on, by ending its worker process or its coroutine.
+
+    Attributes:
+        stayed: Whether it came to nothing because its arguments could not travel.
     """
 
     def __init__(self, submitting: Submitting) -> None:
@@ -45,6 +50,7 @@ class CallFuture(Future[R], Generic[R]):
         self._loading = Lock()
         self._loaded: Value | Error | None = None
         self._begun = self._told = False
+        self.stayed = False
         self._stepping: int | None = None
 
     def belongs_to(self, call: Call) -> None:
@@ -65,7 +71,7 @@ class CallFuture(Future[R], Generic[R]):
             first, self._told = not self._told, True
         if first:
             self.set_running_or_notify_cancel()  # those who wait for several
-            self._let_go()
+            self._let_go(cancelled=True)
         return True
 
     def running(self) -> bool:
@@ -133,7 +139,7 @@ class CallFuture(Future[R], Generic[R]):
 
     def settle(self, outcome: Outcome) -> None:
         """Take in what became of the call; nothing if it was cancelled."""
-        self._let_go()
+        self._let_go(cancelled=False)
         self._stepping = threading.get_ident()
         try:
             if outcome.failed:
@@ -153,19 +159,28 @@ class CallFuture(Future[R], Generic[R]):
 
     # -- inside ----------------------------------------------------------------------
 
-    def _let_go(self) -> None:
+    def _let_go(self, *, cancelled: bool) -> None:
         """Let the pool and the call go: they are not needed once this is over."""
         submitting, self._submitting = self._submitting, None
         call, self._call = self._call, None
         if submitting is not None and call is not None:
-            submitting.over(self, call)
+            submitting.over(self, call if cancelled else None)
 
     def _outcome(self, timeout: float | None) -> Value | Error:
         if self._loaded is None:
-            super().exception(timeout)  # waits
+            if timeout is None:
+                self._wait()
+            super().exception(timeout)
             self._load()
         assert self._loaded is not None
         return self._loaded
+
+    def _wait(self) -> None:
+        """Wait in steps: a signal that comes just before one is seen at its end."""
+        while not self.done():
+            with suppress(TimeoutError, CancelledError):
+                super().exception(SIGNAL_S)
+                return
 
     def _load(self) -> None:
         with self._loading:

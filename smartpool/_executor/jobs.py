@@ -1,8 +1,8 @@
 """Jobs for single calls. What nothing is bound to is made ready once, not each time.
 
-To pickle a function, to look up its code and to tell a worker of it takes longer than
-the rest of a call. A plain function that travels by its name is the same each time,
-as long as its code is and the program's surroundings are.
+To pickle a function, to look at its code and to tell a worker of it takes longer than
+the rest of a call. A plain function that travels by its name is the same each time, as
+long as its code is, and what surrounds the program.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
@@ -22,77 +21,103 @@ from .._observe.budget import set_budget
 KEPT: Final = 32
 """Functions that are kept ready. A guess: a program submits few different ones."""
 
-_NAMED: Final = (FunctionType, BuiltinFunctionType)
 
+class Place:
+    """Where calls of a function go, and a job that calls it there.
 
-@dataclass(slots=True)
-class _Ready:
-    """A job that may serve again, and what has to be as it was then."""
+    Attributes:
+        backend: Where.
+        most: Calls at once there, at most.
+        share: CPU that each takes.
+        job: Made ready for the backend.
+        shared: Whether it serves other calls, too.
+    """
 
-    job: Job
-    backend: Backend
-    state: tuple[object, ...]
+    __slots__ = ("_state", "backend", "job", "most", "share", "shared")
+
+    def __init__(self, backend: Backend, job: Job, most: int, share: float) -> None:
+        self.backend = backend
+        self.most = most
+        self.share = share
+        self.job = job
+        self.shared = False
+        self._state: tuple[object, ...] = ()
+
+    def keep(self) -> bool:
+        """Note how things are now; return whether it may serve again."""
+        fn = self.job.fn
+        named = type(fn) in (FunctionType, BuiltinFunctionType)
+        if self.backend.travels and named and self.job.function.by_name:
+            self._state, self.shared = (*_code(fn), _cwd(), [*sys.path]), True
+        return self.shared
+
+    def holds(self) -> bool:
+        """Return whether all is still as it was."""
+        return self._state == (*_code(self.job.fn), _cwd(), sys.path)
 
 
 class Jobs:
-    """Makes jobs, for any thread. Races make a job twice, and do no other harm.
+    """Places that may serve again, for any thread. A race makes one twice, no more.
 
     Args:
-        forget: Called with a job that will not serve again.
+        forget: Called with one that will not serve again.
     """
 
-    def __init__(self, forget: Callable[[Backend, Job], None]) -> None:
+    def __init__(self, forget: Callable[[Place], None]) -> None:
         self._forget = forget
-        self._ready: OrderedDict[int, _Ready] = OrderedDict()
+        self._kept: OrderedDict[int, Place] = OrderedDict()
 
-    def make(
-        self, fn: Callable[..., Any], backend: Backend, cpus: int, *, is_async: bool
-    ) -> tuple[Job, bool]:
-        """Return a job that calls `fn`, made ready for `backend`.
+    def find(self, fn: Callable[..., Any]) -> Place | None:
+        """Return the place that is kept for `fn`, if all is as it was."""
+        place = self._kept.get(id(fn))
+        return place if place is not None and place.holds() else None
 
-        Args:
-            fn: What to call.
-            backend: Where.
-            cpus: CPUs that a call may use.
-            is_async: Whether its calls must be awaited.
-
-        Returns:
-            The job, and whether it serves other calls, too.
-
-        Raises:
-            NotPicklableError: If it has to travel, and cannot.
-        """
-        if not backend.travels:
-            context = copy_context()
-            set_budget(context, cpus)
-            job = Job(fn, is_async, stop_on_error=False, context=context, cpus=cpus)
-            backend.prepare(job)
-            return job, False
-        state = _state(fn, backend, cpus) if type(fn) in _NAMED else None
-        ready = None if state is None else self._ready.get(id(fn))
-        if ready is not None and ready.state == state:
-            return ready.job, True
-        job = Job(fn, is_async, stop_on_error=False, cpus=cpus)
-        backend.prepare(job)
-        if state is None or not job.function.by_name:
-            return job, False
-        self._keep(fn, _Ready(job, backend, state))
-        return job, True
-
-    def _keep(self, fn: Callable[..., Any], ready: _Ready) -> None:
-        before = self._ready.pop(id(fn), None)
-        self._ready[id(fn)] = ready  # its job keeps `fn`, and so the number is its own
-        if before is None and len(self._ready) > KEPT:
-            _, before = self._ready.popitem(last=False)
+    def keep(self, place: Place) -> None:
+        """Keep a place for its function's next calls, if it may serve those."""
+        if not place.keep():
+            return
+        number = id(place.job.fn)  # its own: the job keeps the function
+        before = self._kept.pop(number, None)
+        self._kept[number] = place
+        if before is None and len(self._kept) > KEPT:
+            _, before = self._kept.popitem(last=False)
         if before is not None:
-            self._forget(before.backend, before.job)
+            self._forget(before)
+
+    def clear(self) -> None:
+        """Forget all."""
+        while self._kept:
+            self._forget(self._kept.popitem()[1])
 
 
-def _state(fn: Any, backend: Backend, cpus: int) -> tuple[object, ...]:  # noqa: ANN401
-    """Return what a job depends on beyond its function's name."""
-    code = getattr(fn, "__code__", None)
-    defaults = getattr(fn, "__defaults__", None), getattr(fn, "__kwdefaults__", None)
-    return backend, cpus, code, *map(id, defaults), _cwd(), tuple(sys.path)
+def make_job(
+    fn: Callable[..., Any], backend: Backend, cpus: int, *, is_async: bool
+) -> Job:
+    """Return a job that calls `fn`, made ready for `backend`.
+
+    Args:
+        fn: What to call.
+        backend: Where.
+        cpus: CPUs that a call may use.
+        is_async: Whether its calls must be awaited.
+
+    Raises:
+        NotPicklableError: If it has to travel, and cannot.
+    """
+    context = None
+    if not backend.travels:
+        context = copy_context()
+        set_budget(context, cpus)
+    job = Job(fn, is_async, stop_on_error=False, context=context, cpus=cpus)
+    backend.prepare(job)
+    return job
+
+
+def _code(fn: Any) -> tuple[object, ...]:  # noqa: ANN401
+    """Return what a function's calls depend on, beyond its name: compared by identity."""
+    if type(fn) is not FunctionType:
+        return ()
+    return fn.__code__, id(fn.__defaults__), id(fn.__kwdefaults__)
 
 
 def _cwd() -> str:

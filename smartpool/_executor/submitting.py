@@ -7,16 +7,19 @@ from concurrent.futures import wait
 from typing import Any, Final, Protocol
 
 from .._aside import SIGNAL_S
-from .._backends.base import Backend, Item, Job
+from .._backends.base import Item, Usage
 from .._decide.facts import BackendName
 from .._decide.limits import COROUTINES_MOST
+from .._drive.request import pinned, place_of
+from .._makers import Setup
+from .._observe.functions import is_async
 from .._observe.machine import machine
 from .._outcome import Error, capture
 from .._run.calls import Call
 from .._run.engine import Engine
 from .callbacks import callbacks
 from .future import CallFuture
-from .jobs import Jobs
+from .jobs import Jobs, Place, make_job
 
 THREADS_BEYOND: Final = 4
 """Threads for calls beyond one a CPU, where nobody said how many
@@ -33,8 +36,8 @@ class Owner(Protocol):
     """The pool that is submitted to."""
 
     @property
-    def max_workers(self) -> int | None:
-        """The user's bound."""
+    def setup(self) -> Setup:
+        """What the user said of its workers."""
         ...
 
     def engine(self) -> Engine:
@@ -53,15 +56,30 @@ class Submitting:
         self._owner = owner
         self._engine: Engine | None = None
         self._jobs = Jobs(self._forget)
+        self._pinned: BackendName | None = None
         self._pending: set[CallFuture[Any]] = set()
+
+    def submit_one(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> CallFuture[Any]:
+        """Do what `submit` does, for one call: the quick way, if `fn` came before."""
+        engine = self._owner.engine()
+        place = self._jobs.find(fn) if self._pinned is pinned.backend else None
+        if place is None:
+            return self.submit(fn, [(args, kwargs)])[0]
+        future: CallFuture[Any] = CallFuture(self)
+        call = _call(place, [future], [(args, kwargs)])
+        if call.items:
+            self._add(engine, call, place)
+        return future
 
     def submit(
         self,
         fn: Callable[..., Any],
         calls: list[Arguments],
-        where: BackendName,
+        took: Callable[[Usage], None] | None = None,
         *,
-        is_async: bool = False,
+        observe: bool = False,
     ) -> list[CallFuture[Any]]:
         """Have calls made, one after the other in one place, and return their futures.
 
@@ -70,43 +88,66 @@ class Submitting:
         Args:
             fn: What to call.
             calls: What to call it with, each time.
-            where: The backend.
-            is_async: Whether `fn` is an `async def`.
+            took: Told what they took, by the engine.
+            observe: Whether to measure them closely.
 
         Raises:
+            TypeError: If `fn` cannot be called.
+            ValueError: If it cannot be called where the pool calls.
             PoolClosedError: If the pool is closed.
+            WorkerCrashError: If its initializer has failed.
         """
+        where = place_of(fn, self._owner.setup.backend)
         self._engine = engine = self._owner.engine()
+        _raise_if_broken(engine)
         futures: list[CallFuture[Any]] = [CallFuture(self) for _ in calls]
         if where == "serial":
             for future, (args, kwargs) in zip(futures, calls, strict=True):
                 future.settle(capture(fn, [args, kwargs] if kwargs else args))
             return futures
-        backend = engine.backend(where)
-        most = workers(where, self._owner.max_workers)
         try:
-            cpus = max(1, engine.cpus // most)
-            job, shared = self._jobs.make(fn, backend, cpus, is_async=is_async)
+            place = self._place(fn, engine, where)
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # noqa: BLE001 - user code; it is the outcome
             for future in futures:
+                future.stayed = True
                 future.settle(Error(exc))
             return futures
-        call = _call(job, backend, futures, calls, shared=shared)
+        call = _call(place, futures, calls)
+        call.took, call.observe = took, observe
         if call.items:
-            self._add(engine, call, backend, most)
+            self._add(engine, call, place)
         return futures
+
+    def _place(
+        self, fn: Callable[..., Any], engine: Engine, where: BackendName
+    ) -> Place:
+        """Return a place for calls of `fn`."""
+        if self._pinned is not pinned.backend:
+            self._jobs.clear()
+            self._pinned = pinned.backend
+        place = self._jobs.find(fn)
+        if place is not None:
+            return place
+        backend = engine.backend(where)
+        most = workers(where, self._owner.setup.max_workers)
+        cpus = max(1, engine.cpus // most)
+        share = min(1.0, engine.cpus / most) if backend.travels else 0.0
+        job = make_job(fn, backend, cpus, is_async=is_async(fn))
+        place = Place(backend, job, most, share)
+        self._jobs.keep(place)
+        return place
 
     @property
     def pending(self) -> list[CallFuture[Any]]:
         """The futures that are not over."""
         return list(self._pending)
 
-    def over(self, future: CallFuture[Any], call: Call) -> None:
-        """Take in that a future is over. If it was cancelled, its call is ended."""
+    def over(self, future: CallFuture[Any], call: Call | None) -> None:
+        """Take in that a future is over. The call of one that was cancelled is ended."""
         self._pending.discard(future)
-        if self._engine is not None and future.cancelled():
+        if self._engine is not None and call is not None:
             self._engine.cancel_call(call)
 
     def cancel_waiting(self) -> None:
@@ -141,21 +182,20 @@ class Submitting:
         for future in self.pending:
             future.abandon(error)
 
-    def _add(self, engine: Engine, call: Call, backend: Backend, most: int) -> None:
+    def _add(self, engine: Engine, call: Call, place: Place) -> None:
         futures: Any = call.listeners
         for future in futures:
             future.belongs_to(call)
         self._pending.update(futures)
-        share = min(1.0, engine.cpus / most) if backend.travels else 0.0
         try:
-            engine.add_call(call, backend, share, most)
+            engine.add_call(call, place.backend, place.share, place.most)
         except BaseException:  # an interrupt, or no thread to be had: nobody waits
             self._pending.difference_update(futures)
             raise
 
-    def _forget(self, backend: Backend, job: Job) -> None:
+    def _forget(self, place: Place) -> None:
         if self._engine is not None:
-            self._engine.forget(backend, job)
+            self._engine.forget(place.backend, place.job)
 
 
 def workers(where: BackendName, max_workers: int | None) -> int:
@@ -170,26 +210,26 @@ def workers(where: BackendName, max_workers: int | None) -> int:
     return min(THREADS_MOST, cpus + THREADS_BEYOND)
 
 
-def _call(
-    job: Job,
-    backend: Backend,
-    futures: list[CallFuture[Any]],
-    calls: list[Arguments],
-    *,
-    shared: bool,
-) -> Call:
+def _call(place: Place, futures: list[CallFuture[Any]], calls: list[Arguments]) -> Call:
     """Return a call of the items that can travel; the others are over."""
-    call = Call(job, [], [], shared=shared)
+    call = Call(place.job, [], [], shared=place.shared)
     for index, (args, kwargs) in enumerate(calls):
         item = Item(index, args, kwargs=kwargs or None)
         try:
-            if backend.travels:
-                backend.encode(item)
+            if place.backend.travels:
+                place.backend.encode(item)
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # noqa: BLE001 - user code; it is the outcome
+            futures[index].stayed = True
             futures[index].settle(Error(exc))
             continue
         call.items.append(item)
         call.listeners.append(futures[index])
     return call
+
+
+def _raise_if_broken(engine: Engine) -> None:
+    broken = engine.broken
+    if broken is not None and isinstance(error := broken.load(), Error):
+        raise error.error

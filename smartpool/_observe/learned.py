@@ -97,6 +97,11 @@ def recall(fn: AnyCallable) -> Learned | None:
     return kept.what
 
 
+def forget(fn: AnyCallable) -> None:
+    """Drop what is kept for `fn`."""
+    _known.pop(function_key(fn), None)
+
+
 def forget_all() -> None:
     """Drop everything."""
     _known.clear()

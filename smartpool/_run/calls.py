@@ -1,16 +1,16 @@
 """Single calls of one pool, as the engine has them: what waits, what is being called.
 
 A run has a caller that feeds it and reads its inbox. A single call (`submit`, `map`,
-`call`) has nobody: it is added once, and told when it is over. All of them that go to
-one backend share a *lane*, which competes for leases like one more run: so calls wait
-for each other in the order in which they came, and beside a run of 100 000 items a
-call gets the next lease that comes back.
+`call`) has nobody: it is added once, and its listeners are told when it is over. All
+that go to one backend share a *lane*, which competes for leases like one more run: so
+calls wait for each other in the order in which they came, and beside a run of 100 000
+items a call gets the next lease that comes back.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from .._backends.base import Backend, Chunk, Item, Job, Usage
@@ -21,16 +21,13 @@ from .scheduler import Scheduler, Tenant
 class Listener(Protocol):
     """Who is told of one item of a call. By the engine, so it runs no user code."""
 
-    def begin(self, *, stoppable: bool) -> bool:
-        """Take in that it is to be called now; return whether it still is to be.
-
-        Asked again if the item comes back and is placed anew.
-        """
-        ...
-
     @property
     def wanted(self) -> bool:
         """Whether anybody still waits for it."""
+        ...
+
+    def begin(self, *, stoppable: bool) -> bool:
+        """Take in that it is called now, here or anew; return whether it is wanted."""
         ...
 
     def settle(self, outcome: Outcome) -> None:
@@ -44,15 +41,16 @@ class Call:
     """Some items to be called one after the other: one of `submit`, a chunk of `map`.
 
     Args:
-        job: What to call. Several calls may share it.
-        items: What to call it with, at least one, encoded if the backend wants that.
+        job: What to call.
+        items: What to call it with, encoded if the backend wants that.
         listeners: Who is told, one an item.
+        shared: Whether other calls use the job, too.
         observe: Whether to measure closely.
         took: Told what each chunk of it took.
-        shared: Whether other calls use the job, too.
 
     Attributes:
         done: Items whose outcome is known, from the first on.
+        lane: Where it waits, or is called; `None` before it is added.
         chunk: What was placed; `None` while it waits.
     """
 
@@ -74,30 +72,36 @@ class Call:
         items: list[Item],
         listeners: list[Listener],
         *,
+        shared: bool = False,
         observe: bool = False,
         took: Callable[[Usage], None] | None = None,
-        shared: bool = False,
     ) -> None:
         self.job = job
         self.items = items
         self.listeners = listeners
+        self.shared = shared
         self.observe = observe
         self.took = took
-        self.shared = shared
         self.done = 0
-        self.chunk: Chunk | None = None
         self.lane: Lane | None = None
-
-    def settle(self, outcomes: list[Outcome]) -> None:
-        """Tell what became of its next items."""
-        for outcome in outcomes[: len(self.items) - self.done]:
-            listener, self.done = self.listeners[self.done], self.done + 1
-            listener.settle(outcome)
+        self.chunk: Chunk | None = None
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody still waits for what is left of it."""
+        """Whether anybody waits for what is left of it."""
         return any(listener.wanted for listener in self.listeners[self.done :])
+
+    def begin(self, *, stoppable: bool) -> bool:
+        """Tell that it is called now; return whether anybody waits for it."""
+        rest = self.listeners[self.done :]
+        return any([one.begin(stoppable=stoppable) for one in rest])  # noqa: C419 - all
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell what became of its next items."""
+        for outcome in outcomes[: len(self.items) - self.done]:
+            listener = self.listeners[self.done]
+            self.done += 1
+            listener.settle(outcome)
 
     def fail(self, error: BaseException) -> None:
         """Let what is left of it have failed."""
@@ -105,25 +109,18 @@ class Call:
 
 
 class Lane:
-    """The calls of one backend, in the order in which they came. One of the parties.
+    """The calls of one backend that wait, in the order in which they came: a party.
 
     Attributes:
         backend: Where they are called.
         tenant: What they hold of the CPUs.
-        placed: Those that are being called, by their chunks, and the share of a CPU
-            that their lease takes.
     """
 
-    def __init__(self, backend: Backend, share: float, most: int) -> None:
+    def __init__(self, calls: Calls, backend: Backend, share: float, most: int) -> None:
         self.backend = backend
         self.tenant = Tenant(share=share, most=most)
-        self.placed: dict[int, tuple[Call, float]] = {}
+        self._calls = calls
         self._waiting: OrderedDict[int, Call] = OrderedDict()
-
-    @property
-    def busy(self) -> bool:
-        """Whether there are calls that are not over."""
-        return bool(self._waiting or self.placed)
 
     @property
     def wants_place(self) -> bool:
@@ -150,14 +147,10 @@ class Lane:
     def lease(self, share: float) -> Chunk | None:
         """Take the next call out of those that wait; `None` if it was cancelled."""
         _, call = self._waiting.popitem(last=False)
-        stoppable = self.backend.stoppable
-        rest = call.listeners[call.done :]
-        wanted = [one.begin(stoppable=stoppable) for one in rest]
-        if not any(wanted):
+        if not call.begin(stoppable=self.backend.stoppable):
             return None
         chunk = Chunk(call.job, call.items[call.done :], observe=call.observe)
-        call.chunk = chunk
-        self.placed[chunk.id] = call, share
+        self._calls.placed(self, call, chunk, share)
         return chunk
 
 
@@ -171,85 +164,91 @@ class Calls:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._lanes: dict[int, Lane] = {}
+        self._placed: dict[int, tuple[Lane, Call, float]] = {}
 
     @property
-    def lanes(self) -> Iterator[Lane]:
-        """All lanes, each a party that may want a place."""
-        return iter(self._lanes.values())
+    def lanes(self) -> list[Lane]:
+        """All lanes: parties that may want a place."""
+        return list(self._lanes.values())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any of them waits for a place."""
+        return any([lane.wants_place for lane in self.lanes])  # noqa: C419 - quicker
 
     @property
     def busy(self) -> bool:
         """Whether there are calls that are not over."""
-        return any(lane.busy for lane in self._lanes.values())
-
-    def add(self, call: Call, backend: Backend, share: float, most: int) -> None:
-        """Add a call for `backend`.
-
-        Args:
-            call: The call.
-            backend: Where it goes.
-            share: CPU that its lease takes.
-            most: Calls at once there, at most.
-        """
-        lane = self._lanes.get(id(backend))
-        if lane is None:
-            lane = self._lanes[id(backend)] = Lane(backend, share, most)
-        lane.tenant.most = most
-        lane.add(call)
-
-    def report(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
-        """Tell what became of the next items of `chunk`."""
-        found = self._find(chunk)
-        if found is not None:
-            found[1].settle(outcomes)
+        return bool(self._placed) or self.waiting
 
     @property
     def in_workers(self) -> bool:
         """Whether a worker process is at one of them."""
-        return any(lane.placed and lane.backend.travels for lane in self.lanes)
+        return any(lane.backend.travels for lane, _, _ in self._placed.values())
 
-    def finish(self, chunk: Chunk, usage: Usage) -> bool:
-        """Take in that `chunk` is over; return whether it was one of a call.
+    def lane(self, backend: Backend, share: float, most: int) -> Lane:
+        """Return the lane of `backend`. On any thread: each has one.
+
+        Args:
+            backend: Where its calls go.
+            share: CPU that a lease takes.
+            most: Calls at once there, at most.
+        """
+        lane = self._lanes.get(id(backend))
+        if lane is None:
+            made = Lane(self, backend, share, most)
+            lane = self._lanes.setdefault(id(backend), made)
+        return lane
+
+    def placed(self, lane: Lane, call: Call, chunk: Chunk, share: float) -> None:
+        """Take in that the rest of a call is placed, as a chunk."""
+        call.lane, call.chunk = lane, chunk
+        self._placed[chunk.id] = lane, call, share
+
+    def placed_now(self, lane: Lane, call: Call, chunk: Chunk) -> None:
+        """Take in that a caller's thread has placed a call on its own."""
+        self.placed(lane, call, chunk, self._scheduler.take(lane.tenant))
+        if not call.begin(stoppable=True):
+            lane.backend.kill_chunk(chunk)
+
+    def report(self, chunk: Chunk, outcomes: Sequence[Outcome]) -> None:
+        """Tell what became of the next items of `chunk`."""
+        found = self._placed.get(chunk.id)
+        if found is not None:
+            found[1].settle(outcomes)
+
+    def finish(self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome]) -> None:
+        """Take in that `chunk` is over, if it is one of a call.
 
         What it has not called is called elsewhere.
         """
-        found = self._find(chunk)
+        found = self._placed.pop(chunk.id, None)
         if found is None:
-            return False
-        lane, call = found
-        self._scheduler.release(lane.tenant, lane.placed.pop(chunk.id)[1])
+            return
+        lane, call, share = found
+        self._scheduler.release(lane.tenant, share)
         if call.took is not None:
             call.took(usage)
-        if call.wanted:
+        call.settle(outcomes)
+        if call.done < len(call.items) and call.wanted:
             lane.add(call, first=True)
         elif not call.shared:
             lane.backend.forget(call.job)
-        return True
 
     def withdraw(self, call: Call) -> Chunk | None:
         """Take back a call, if nobody waits for it; return what is called of it."""
-        if call.wanted:
+        if call.wanted or call.lane is None:
             return None
-        if call.lane is not None and call.lane.withdraw(call):
-            return None
-        return call.chunk
+        return None if call.lane.withdraw(call) else call.chunk
 
-    def fail(self, error: BaseException) -> list[tuple[Backend, Chunk]]:
-        """Let all calls have failed; return what is being called of them."""
-        chunks: list[tuple[Backend, Chunk]] = []
+    def fail(self, error: BaseException) -> Iterator[tuple[Backend, Chunk]]:
+        """Let all calls have failed; yield what is being called of them."""
         for lane in self.lanes:
             for call in lane.take():
                 call.fail(error)
-            for call, _ in list(lane.placed.values()):
-                call.fail(error)
-                chunks += [(lane.backend, call.chunk)] if call.chunk else []
-            lane.placed.clear()
-            self._scheduler.release_all(lane.tenant)
-        return chunks
-
-    def _find(self, chunk: Chunk) -> tuple[Lane, Call] | None:
-        for lane in self._lanes.values():
-            placed = lane.placed.get(chunk.id)
-            if placed is not None:
-                return lane, placed[0]
-        return None
+        placed, self._placed = self._placed, {}
+        for lane, call, share in placed.values():
+            call.fail(error)
+            self._scheduler.release(lane.tenant, share)
+            if call.chunk is not None:
+                yield lane.backend, call.chunk

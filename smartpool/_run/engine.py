@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import selectors
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -177,6 +177,17 @@ class Engine:
             share: CPU that it takes, from 0 to 1.
             most: Calls at once on that backend, at most.
         """
+        # Straight to an idle worker, where nobody else waits for one: a hop less.
+        if not (self._runs or self._calls.waiting or self.closed):
+            lane = self._calls.lane(backend, share, most)
+            chunk = Chunk(call.job, call.items, observe=call.observe)
+            if backend.place_now(
+                chunk,
+                lambda: self._reactor.note(
+                    lambda: self._calls.placed_now(lane, call, chunk)
+                ),
+            ):
+                return
         self._reactor.hand_over(lambda: self._add_call(call, backend, share, most))
 
     def cancel_call(self, call: Call) -> None:
@@ -223,9 +234,15 @@ class Engine:
         """Take in what became of the next items of `chunk`."""
         self._reactor.post(lambda: self._report(chunk, outcomes))
 
-    def finish(self, chunk: Chunk, usage: Usage) -> None:
+    def finish(
+        self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome] = ()
+    ) -> None:
         """Take in that `chunk` is over."""
-        self._reactor.post(lambda: self._finish(chunk, usage))
+        self._reactor.post(lambda: self._finish(chunk, usage, outcomes))
+
+    def post_soon(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called by the thread. For callers."""
+        self._reactor.hand_over(callback)
 
     def post(self, callback: Callable[[], None]) -> None:
         """Have `callback` called when nothing else is."""
@@ -266,11 +283,12 @@ class Engine:
         self._place_all()
         self._end_if_over(run)
 
-    def _report(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
+    def _report(self, chunk: Chunk, outcomes: Sequence[Outcome]) -> None:
         run = self._runs.get(chunk.job.id)
         if run is None:
             self._calls.report(chunk, outcomes)
-        if run is None or chunk.id not in run.backend_of:
+            return
+        if chunk.id not in run.backend_of:
             return
         items = run.dispatcher.settle(chunk, len(outcomes))
         run.inbox.put(Outcomes(list(zip(items, outcomes, strict=False))))
@@ -278,12 +296,17 @@ class Engine:
         if run.job.stop_on_error and any(outcome.failed for outcome in outcomes):
             self._cancel(run, GRACE_S)
 
-    def _finish(self, chunk: Chunk, usage: Usage) -> None:
+    def _finish(self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome]) -> None:
         run = self._runs.get(chunk.job.id)
-        if run is None and self._calls.finish(chunk, usage):
-            self._place_all()
-        if run is None or chunk.id not in run.backend_of:
+        if run is None:
+            self._calls.finish(chunk, usage, outcomes)
+            if self._runs or self._calls.waiting:
+                self._place_all()
             return
+        if chunk.id not in run.backend_of:
+            return
+        if outcomes:
+            self._report(chunk, outcomes)
         backend, share = run.backend_of.pop(chunk.id)
         self._scheduler.release(run.tenant, share)
         run.stats.count(backend.name, usage)
@@ -301,7 +324,7 @@ class Engine:
         if self.closed:
             call.fail(PoolClosedError("the pool was closed"))
             return
-        self._calls.add(call, backend, share, most)
+        self._calls.lane(backend, share, most).add(call)
         self._place_all()
 
     def _cancel_call(self, call: Call) -> None:

@@ -78,9 +78,11 @@ class Reactor:
         self._needed = needed
         self._broken = broken
         self._events: deque[Callback] = deque()
-        self._stepping = threading.Lock()
+        self._stepping = Lock()
+        self._stepper = 0  # the thread that takes a step now
         self._life = Lock()
         self._thread: threading.Thread | None = None
+        self._joined: threading.Thread | None = None
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = count()
@@ -103,6 +105,10 @@ class Reactor:
                 self._events.remove(callback)
             raise
 
+    def note(self, callback: Callback) -> None:
+        """Have `callback` called before whatever comes next: wakes nobody."""
+        self._events.append(callback)
+
     def leave(self, callback: Callback) -> None:
         """Leave `callback` for the thread, if it is there: takes no lock."""
         self._events.append(callback)
@@ -115,7 +121,10 @@ class Reactor:
         looks at the events again after it has let go.
         """
         self._events.append(callback)
-        self._step()
+        if (
+            self._stepper != threading.get_ident()
+        ):  # else it is called at the end of that
+            self._step()
 
     def nudge(self) -> None:
         """Have the thread look whether it is still needed, if it is there."""
@@ -133,6 +142,9 @@ class Reactor:
         """Wait for the thread to end."""
         with self._life:  # one that is being started cannot be joined yet
             thread = self._thread
+        # Kept: `threading` has a WeakSet of threads, and an interrupt in its callback,
+        # which is called where the last reference goes, would be swallowed.
+        self._joined = thread or self._joined
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
 
@@ -167,7 +179,7 @@ class Reactor:
 
         The fork may have come in the middle of anything, on a thread that is not here.
         """
-        self._life, self._stepping = Lock(), threading.Lock()
+        self._life, self._stepping, self._stepper = Lock(), Lock(), 0
         self._thread = None
         self._events, self._timers = deque(), []
         self.close()
@@ -225,13 +237,17 @@ class Reactor:
         while True:
             ready = self._select(patience_s)
             with self._stepping:
+                self._stepper = threading.get_ident()
+                # First what callers have noted: an answer to it may be among these.
+                self._call_posted()
                 for key, mask in ready:
                     self._call_ready(key.data, mask)
                 self._call_due()
                 self._call_posted()
                 # Under the lock: others add timers when they step.
                 patience_s = self._patience_s()
-            if self._leave():
+                self._stepper = 0
+            if (self._closed or not self._needed()) and self._leave():
                 return
             # Whoever posted while the lock was held has left it to its holder. Who
             # posts from here on finds the lock free.
@@ -258,11 +274,15 @@ class Reactor:
 
     def _step(self) -> None:
         """On a thread that came by: call what was posted, unless somebody does."""
-        while self._events and self._stepping.acquire(blocking=False):
+        while self._events:
             try:
+                if not self._stepping.acquire(blocking=False):
+                    break
+                self._stepper = threading.get_ident()
                 self._call_posted()
-            finally:
-                self._stepping.release()
+                self._stepper = 0
+            finally:  # an interrupt may come when it has just been acquired
+                self._stepping.let_go()
         if self._thread is not None and not self._needed():
             self._write()  # the thread may go, and does not know yet
 

@@ -77,6 +77,7 @@ class FrameReader:
     def __init__(self) -> None:
         """Begin at the start of a frame."""
         self._scratch = bytearray(SCRATCH_BYTES)
+        self._view = memoryview(self._scratch)
         self._used = 0
         self._kind = 0
         self._large: bytearray | None = None
@@ -86,11 +87,15 @@ class FrameReader:
         """Return where the next bytes go: never empty."""
         if self._large is not None:
             return memoryview(self._large)[self._large_used :]
-        return memoryview(self._scratch)[self._used :]
+        return self._view[self._used :] if self._used else self._view
 
     def filled(self, count: int) -> list[tuple[int, Buffer]]:
         """Return the frames, as kind and body, that `count` more bytes completed."""
         if self._large is None:
+            if not self._used and count >= HEADER.size:
+                kind, length = HEADER.unpack_from(self._scratch)
+                if HEADER.size + length == count:  # one frame, as a rule
+                    return [(kind, bytes(self._view[HEADER.size : count]))]
             self._used += count
             return self._cut()
         self._large_used += count

@@ -117,10 +117,27 @@ class Channel:
             if self._closed or not self._receive():
                 return
 
+    @property
+    def quiet(self) -> bool:
+        """Whether all that was given to `send` has gone out."""
+        return not (self._waiting or self._closed)
+
+    def send_now(self, frame: bytes) -> int:
+        """Send a small frame on a caller's thread; return how much of it went out.
+
+        Only for a quiet channel to a worker that is that thread's for the moment.
+
+        Raises:
+            OSError: If the worker has gone.
+        """
+        self.sent_bytes += len(frame)
+        return self._sock.send(frame)
+
     def _receive(self) -> bool:
         """Read once; return whether there may be more."""
+        space = self._reader.space()
         try:
-            count = self._sock.recv_into(self._reader.space())
+            count = self._sock.recv_into(space)
         except BlockingIOError:
             return False
         except OSError:  # reset: it had not read all that we sent
@@ -134,7 +151,7 @@ class Channel:
             if self._closed:
                 return False
             self._on_frame(kind, body)
-        return True
+        return count == len(space)  # else all that there was has been read
 
     def _stop_watching(self) -> None:
         for watch in (self._readable, self._writable):

@@ -88,11 +88,28 @@ class Placing:
         while self._queue and self._idle:
             placed = self._queue.popleft()
             self._choose(placed.chunk.job).send(placed)
+        if not self._queue:
+            return
         starting = sum(not worker.ready for worker in self.workers)
         while len(self._queue) > starting and not self._closed:
             if not self._start():
                 return
             starting += 1
+
+    def reserve(self, job: Job, reserved: list[Worker]) -> bool:
+        """On a caller's thread: take an idle worker that has the function of `job`.
+
+        In one step of the interpreter's it is out of the idle ones and in `reserved`:
+        an interrupt finds it in one of the two.
+        """
+        idle = self._idle
+        try:
+            if not idle[-1].has(job):
+                return False
+            reserved.extend(map(list.pop, (idle,)))
+        except IndexError:
+            return False
+        return reserved[-1].has(job) and reserved[-1].quiet
 
     def up(self, worker: Worker) -> None:
         """Count on a worker that has started."""

@@ -188,6 +188,31 @@ class Worker:
             wire.pack_chunk(self.turn, chunk.job.id, flags, placed.done, payloads)
         )
 
+    def send_now(self, placed: Placed) -> None:
+        """Do what `send` does, on a caller's thread, with a job that it has.
+
+        The worker was idle, and is that thread's alone until this returns.
+
+        Raises:
+            OSError: If it has gone, or does not take all of it at once.
+        """
+        chunk = placed.chunk
+        self.placed = placed
+        self.turn += 1
+        self.begun = 0
+        self._sent_at = time.monotonic()
+        flags = wire.OBSERVE * chunk.observe
+        flags |= wire.STOP_ON_ERROR * chunk.job.stop_on_error
+        payloads = [item.payload or b"" for item in chunk.items]
+        frame = b"".join(wire.pack_chunk(self.turn, chunk.job.id, flags, 0, payloads))
+        if self._channel.send_now(frame) != len(frame):
+            raise OSError("the worker does not read")
+
+    @property
+    def quiet(self) -> bool:
+        """Whether all that it was sent has gone out."""
+        return self._channel.quiet
+
     def called(self, calls: int) -> None:
         """Count items that it has called."""
         self.calls += calls
