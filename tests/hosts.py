@@ -69,7 +69,8 @@ class SelectorHost:
     ) -> None:
         with self.changed:
             assert chunk.id not in self.usages, "finished twice"
-            self.outcomes.setdefault(chunk.id, []).extend(outcomes)
+            if outcomes:
+                self.outcomes.setdefault(chunk.id, []).extend(outcomes)
             assert usage.calls == len(self.outcomes.get(chunk.id, []))
             self.usages[chunk.id] = usage
             self.changed.notify_all()

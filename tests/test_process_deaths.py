@@ -213,7 +213,7 @@ def test_where_a_start_fails_in_another_way(
 ) -> None:
     """Whatever it raises, the item fails and says why, and the next one is called."""
 
-    def refuse(_: int) -> None:
+    def refuse(*_: object) -> None:
         raise ValueError("embedded null byte")
 
     with monkeypatch.context() as patched:

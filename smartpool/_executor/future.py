@@ -12,9 +12,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, InvalidStateError
-from contextlib import suppress
+from concurrent.futures import Future, InvalidStateError
 from functools import partial
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .._aside import SIGNAL_S
@@ -140,7 +140,7 @@ class CallFuture(Future[R], Generic[R]):
     def settle(self, outcome: Outcome) -> None:
         """Take in what became of the call; nothing if it was cancelled."""
         self._let_go(cancelled=False)
-        self._stepping = threading.get_ident()
+        self._stepping = get_ident()
         try:
             if outcome.failed:
                 self.set_exception(outcome)  # type: ignore[arg-type]  # loaded later
@@ -168,19 +168,22 @@ class CallFuture(Future[R], Generic[R]):
 
     def _outcome(self, timeout: float | None) -> Value | Error:
         if self._loaded is None:
-            if timeout is None:
-                self._wait()
-            super().exception(timeout)
+            self._wait(timeout)
             self._load()
         assert self._loaded is not None
         return self._loaded
 
-    def _wait(self) -> None:
+    def _wait(self, timeout: float | None) -> None:
         """Wait in steps: a signal that comes just before one is seen at its end."""
-        while not self.done():
-            with suppress(TimeoutError, CancelledError):
+        if timeout is not None:
+            super().exception(timeout)
+            return
+        while True:
+            try:
                 super().exception(SIGNAL_S)
-                return
+            except TimeoutError:
+                continue
+            return
 
     def _load(self) -> None:
         with self._loading:
@@ -203,7 +206,7 @@ class CallFuture(Future[R], Generic[R]):
 def _called_back(fn: Callable[[Future[R]], object], future: Future[R]) -> None:
     """Call `fn`, here or on the thread for callbacks."""
     assert isinstance(future, CallFuture)
-    if future._stepping == threading.get_ident():  # noqa: SLF001 - its other half
+    if future._stepping == get_ident():  # noqa: SLF001 - its other half
         callbacks.call(partial(_logged, fn, future))
     else:
         fn(future)

@@ -434,11 +434,10 @@ class Engine:
 
     def _is_needed(self) -> bool:
         """Return whether the thread has something to see to."""
-        return (
-            bool(self._runs)
-            or self._calls.busy
-            or any(backend.lingers() for backend in self._backends.made)
-        )
+        for backend in self._backends.made:
+            if backend.lingers():
+                return True
+        return bool(self._runs) or self._calls.busy
 
     # -- the end ---------------------------------------------------------------------
 
