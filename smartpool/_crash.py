@@ -8,6 +8,7 @@ when somebody names the class.
 
 from __future__ import annotations
 
+import logging
 import signal
 from concurrent.futures.process import BrokenProcessPool
 
@@ -59,7 +60,7 @@ class InitializerError(WorkerCrashError):
     Its `__cause__` is what the initializer raised.
     """
 
-    def __init__(self, what: str, where: str = "worker process") -> None:
+    def __init__(self, what: str, where: str) -> None:
         """Keep what it raised, as text, and where."""
         super().__init__(None)
         self.args = (what, where)
@@ -68,6 +69,21 @@ class InitializerError(WorkerCrashError):
         """Return the sentence."""
         what, where = self.args
         return f"the pool is broken, its initializer failed in a {where}: {what}"
+
+
+def initializer_error(
+    cause: BaseException, where: str, *, log: bool
+) -> InitializerError:
+    """Make the error of a pool whose initializer raised `cause`, and log it if asked.
+
+    Where executors of the standard library log it: nobody may ever ask for a result.
+    """
+    if log:
+        logger = logging.getLogger("concurrent.futures")
+        logger.critical("Exception in initializer:", exc_info=cause)
+    error = InitializerError(repr(cause), where)
+    error.__cause__ = cause
+    return error
 
 
 def crash_error(index: int | None, returncode: int | None) -> WorkerCrashError:

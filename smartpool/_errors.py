@@ -4,7 +4,7 @@
 
     SmartPoolError
     ├── WorkerCrashError     (also a concurrent.futures.process.BrokenProcessPool)
-    ├── NotPicklableError    (also a TypeError)
+    ├── NotPicklableError    (also a TypeError and a pickle.PicklingError)
     └── PoolClosedError      (also a RuntimeError)
     SmartPoolWarning
 
@@ -18,7 +18,15 @@ whatever cause; *closed* means that you closed the pool.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pickle import PicklingError
+else:
+    try:  # the C half alone: `pickle` would load `re` and 4 ms with it
+        from _pickle import PicklingError
+    except ImportError:
+        from pickle import PicklingError
 
 _COMPLETED: Final = "_smartpool_completed"
 
@@ -27,7 +35,7 @@ class SmartPoolError(Exception):
     """Base class of the errors that smartpool raises of its own accord."""
 
 
-class NotPicklableError(SmartPoolError, TypeError):
+class NotPicklableError(SmartPoolError, TypeError, PicklingError):
     """Something that had to travel to a worker process, or back, cannot be pickled."""
 
 

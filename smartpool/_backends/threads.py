@@ -329,11 +329,9 @@ def _call_in(
 
 
 def _uninitialized(cause: BaseException) -> Error:
-    from .._crash import InitializerError  # loads multiprocessing: not before it must
+    from .._crash import initializer_error  # loads multiprocessing: not before it must
 
-    error = InitializerError(repr(cause), "thread")
-    error.__cause__ = cause
-    return Error(error)
+    return Error(initializer_error(cause, "thread", log=True))
 
 
 def _no_thread(refusal: RuntimeError) -> Error:

@@ -65,7 +65,7 @@ class Submitting:
         """Do what `submit` does, for one call: the quick way, if `fn` came before."""
         engine = self._owner.engine()
         place = self._jobs.find(fn) if self._pinned is pinned.backend else None
-        if place is None:
+        if place is None or place.backend.broken is not None:
             return self.submit(fn, [(args, kwargs)])[0]
         future: CallFuture[Any] = CallFuture(self)
         call = _call(place, [future], [(args, kwargs)])

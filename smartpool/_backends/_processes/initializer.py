@@ -37,10 +37,11 @@ class Uninitialized:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._told = False
 
     def load(self) -> Error:
         """Return the error, a new one each time. May run code of the user's classes."""
-        from ..._crash import InitializerError
+        from ..._crash import initializer_error
 
         try:
             cause = load_error(self._data)
@@ -48,6 +49,5 @@ class Uninitialized:
             raise
         except BaseException as exc:  # noqa: BLE001 - user code; it is the cause
             cause = exc
-        error = InitializerError(repr(cause))
-        error.__cause__ = cause
-        return Error(error)
+        told, self._told = self._told, True
+        return Error(initializer_error(cause, "worker process", log=not told))
