@@ -90,8 +90,8 @@ async def one_run(batches: int, order: random.Random) -> dict[str, float]:
     seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     with ExitStack() as stack:
         ready = {name: stack.enter_context(make()) for name, make in CONTENDERS.items()}
-        for name in ready:
-            await taken_by(ready[name])  # workers start
+        for batch in ready.values():
+            await taken_by(batch)  # workers start
         for _ in range(batches):
             names = list(ready)
             order.shuffle(names)

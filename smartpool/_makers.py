@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ class Setup:
         initargs: What it is called with.
         pickled: Both, as they travel; empty where they do not.
         most_calls: Items that a worker process calls before another takes its place.
+        idle_s: Seconds without work after which a worker process goes.
     """
 
     max_workers: int | None = None
@@ -34,6 +36,7 @@ class Setup:
     initargs: tuple[Any, ...] = ()
     pickled: bytes = b""
     most_calls: int | None = None
+    idle_s: float | None = None
 
 
 def makers(setup: Setup) -> dict[BackendName, Callable[[Engine], Backend]]:
@@ -73,12 +76,14 @@ def _threads(setup: Setup, engine: Engine) -> Backend:
 
 def _processes(setup: Setup, engine: Engine) -> Backend:
     load("_backends.processes")
-    from ._backends._processes.worker import Care
+    from ._backends._processes.worker import IDLE_S, Care
     from ._backends.processes import Processes
 
-    care = Care(initializer=setup.pickled)
-    if setup.most_calls is not None:
-        care = Care(initializer=setup.pickled, most_calls=setup.most_calls)
+    care = Care(
+        setup.pickled,
+        sys.maxsize if setup.most_calls is None else setup.most_calls,
+        IDLE_S if setup.idle_s is None else setup.idle_s,
+    )
     return Processes(engine, cpus=engine.cpus, care=care)
 
 

@@ -138,8 +138,8 @@ class TestShutdown(ExecutorShutdownTest, Ours, BaseTestCase):
             "from test.test_concurrent_futures.test_shutdown import sleep_and_print\n"
             "SmartPool(5).submit(sleep_and_print, 1.0, 'apple')\n"
         )
-        self.assertFalse(err)
-        self.assertEqual(out.strip(), b"apple")
+        assert not err
+        assert out.strip() == b"apple"
 
     def test_submit_after_interpreter_shutdown(self) -> None:
         out, err = script(
@@ -155,8 +155,8 @@ class TestShutdown(ExecutorShutdownTest, Ours, BaseTestCase):
             "t = SmartPool(5)\n"
             "t.submit(id, 42).result()\n"
         )
-        self.assertIn(b"PoolClosedError: the program is ending", err)
-        self.assertEqual(out.strip(), b"runtime-error")
+        assert b"PoolClosedError: the program is ending" in err
+        assert out.strip() == b"runtime-error"
 
     def test_hang_gh83386(self) -> None:
         out, err = script(
@@ -166,8 +166,8 @@ class TestShutdown(ExecutorShutdownTest, Ours, BaseTestCase):
             "t.submit(sleep_and_print, 1.0, 'apple')\n"
             "t.shutdown(wait=False)\n"
         )
-        self.assertFalse(err)
-        self.assertEqual(out.strip(), b"apple")
+        assert not err
+        assert out.strip() == b"apple"
 
 
 def pool_with_context(
@@ -227,9 +227,9 @@ class TestDeadlock(ExecutorDeadlockTest, ExecutorMixin, BaseTestCase):
         """Do what `test_process_pool.test_killed_child` does, and find the pool well."""
         self.executor.shutdown(wait=True)
         with SmartPool(2) as pool:
-            with self.assertRaises(BrokenProcessPool):
+            with pytest.raises(BrokenProcessPool):
                 pool.submit(test_deadlock._crash).result(LIMIT_S)
-            self.assertEqual(pool.submit(pow, 2, 8).result(LIMIT_S), 256)
+            assert pool.submit(pow, 2, 8).result(LIMIT_S) == 256
 
     test_shutdown_deadlock_pickle = left_out(
         "waits for a thread by its name in ProcessPoolExecutor"
