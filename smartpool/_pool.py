@@ -84,6 +84,11 @@ class Pool:
         return Stream(drive, ordered=ordered, keeps=self)
 
     @property
+    def isolated(self) -> str | None:
+        """Why no item of its runs may be called in this process, or `None`."""
+        return None if self.setup.initializer is None else "the pool's initializer"
+
+    @property
     def submitting(self) -> Submitting:
         """Its single calls."""
         found = self._submitting
@@ -201,7 +206,9 @@ class Pool:
         options: Options,
     ) -> Request:
         setup = self.setup
-        return check_request(fn, iterables, options, setup.max_workers, setup.backend)
+        return check_request(
+            fn, iterables, options, setup.max_workers, setup.backend, self.isolated
+        )
 
 
 def _collect(drive: Drive, results: list[Any], early: dict[int, Any]) -> None:
