@@ -66,6 +66,7 @@ class Pool:
                     done.update(zip(indices, values, strict=True))
                 done.update(enumerate(results))
                 notes.name_completed(exc, done)
+                drive.tell_finished(len(done))
                 raise
             results.report = drive.report
             return results

@@ -62,6 +62,8 @@ class Workload:
             or if nobody has tried yet.
         rebinds: A global or nonlocal name that `fn` rebinds, or `None`.
         warm_workers: Worker processes of the pool that are up already.
+        isolated: What was asked for that only worker processes can keep, in words;
+            `None` if nothing was. Then no item is called on the caller's thread.
     """
 
     items: int | None
@@ -73,6 +75,7 @@ class Workload:
     unpicklable: str | None = None
     rebinds: str | None = None
     warm_workers: int = 0
+    isolated: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ class Run:
         self.backend_of: dict[int, tuple[Backend, float]] = {}
         self.stopping: bool = False
         self.grace: Watch | None = None
+        self.until_s: float | None = None
+        self.late: Watch | None = None
         # Whether a `Want` is not answered yet. A caller begins without one.
         self.asked: bool = True
         self.observe_next: bool = False
@@ -112,6 +114,12 @@ class Run:
         self.observe_next = plan.kind == "unknown" and plan.backend == "processes"
         self.tenant.share = share_of(plan, cpus)
         self.tenant.most = plan.concurrency
+
+    def end_timers(self) -> None:
+        """Wait for no time any more: it is over."""
+        for timer in (self.grace, self.late):
+            if timer is not None:
+                timer.cancel()
 
     def split(self, items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
         """Return the items that its backend can take as they are, and the others."""
