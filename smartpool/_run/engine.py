@@ -301,7 +301,10 @@ class Engine:
         if chunk.id not in run.backend_of:
             return
         items = run.dispatcher.settle(chunk, len(outcomes))
-        run.inbox.put(Outcomes(list(zip(items, outcomes, strict=False))))
+        settled = list(zip(items, outcomes, strict=False))
+        if run.killed:  # what fails now was ended by us, and is no result
+            settled = [one for one in settled if not one[1].failed]
+        run.inbox.put(Outcomes(settled))
         # Not left to the caller, who may be long at the input, or at what it reads.
         if run.job.stop_on_error and any(outcome.failed for outcome in outcomes):
             self._cancel(run, GRACE_S)
@@ -324,6 +327,8 @@ class Engine:
         self._take_back(run, run.dispatcher.finish(chunk))
         if usage.profile is not None and not run.stopping:
             run.inbox.put(Observed(usage.profile))
+        elif chunk.observe:
+            run.observe_again()
         self._notice_gil(run)
         if not run.stopping and (doubt := run.doubt()):
             run.inbox.put(doubt)
@@ -433,6 +438,7 @@ class Engine:
 
     def _kill(self, run: Run) -> None:
         if run.job.id in self._runs:
+            run.killed = True
             for backend in self._backends_of(run):
                 backend.cancel(run.job)
                 backend.kill(run.job)
