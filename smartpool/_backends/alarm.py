@@ -12,6 +12,19 @@ LOOK_LEAST_S: Final = 0.001
 """Nothing is looked at again sooner, however short an `item_timeout` is: a guess."""
 
 
+TOGETHER_S: Final = 0.02
+"""Of many calls at once those that have had their time are dealt with together, so often
+at most: a guess. It is a part of the `item_timeout` where that is short."""
+
+TOGETHER_SHARE: Final = 1 / 8
+"""That part: a guess."""
+
+
+def together_s(left_s: float, limit_s: float) -> float:
+    """Return when to look again at many calls, if one has `left_s` seconds left."""
+    return max(left_s, min(TOGETHER_S, limit_s * TOGETHER_SHARE))
+
+
 class Alarm:
     """Rings once at the earliest of the times that were asked for.
 

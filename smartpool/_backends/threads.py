@@ -24,7 +24,7 @@ from .._decide.facts import BackendName
 from .._errors import ItemTimeoutError, SmartPoolError
 from .._outcome import Error, Outcome, capture
 from ._threads.going import Going
-from .alarm import Alarm
+from .alarm import Alarm, together_s
 from .base import Arguments, Chunk, Host, Item, Job, Usage
 
 IDLE_S: Final = 10.0
@@ -105,9 +105,7 @@ class Threads:
         self.cancel(job)
         for going in list(self._running.values()):
             if going.chunk.job is job:
-                self._settle(
-                    going, Usage(0, 0.0, 0.0, let_go=True, item=going.item)
-                )
+                self._settle(going, Usage(0, 0.0, 0.0, let_go=True, item=going.item))
 
     def kill_chunk(self, chunk: Chunk) -> None:
         """Nothing to do: a thread cannot be ended, and nobody waits for its call."""
@@ -200,7 +198,7 @@ class Threads:
                 continue
             left_s = self._let_go_if_overdue(going, limit_s)
             if left_s > 0:
-                self._alarm.within(left_s)
+                self._alarm.within(together_s(left_s, limit_s))
 
     def _let_go_if_overdue(self, going: Going, limit_s: float) -> float:
         """Finish a chunk whose call has had its time; return what that has left."""

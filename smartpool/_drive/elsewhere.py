@@ -151,11 +151,14 @@ class Elsewhere:
             case messages.GilChanged():
                 self._gil_changed(run)
             case messages.Over(error):
-                if error is not None:
-                    self._parts.delivery.fail(error)
-                self._parts.end()
+                self._end(error)
             case messages.Nudge():
                 pass
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._parts.delivery.fail(error)
+        self._parts.end()
 
     def _take_outcomes(self, run: Run, outcomes: list[messages.Settled]) -> None:
         failed, self.results_came = self._parts.failed, True

@@ -38,7 +38,7 @@ def is_stopped(pid: int, *, unless_known: bool = True) -> bool:
         unless_known: What to return where the system does not say.
     """
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - half the time
+        with open(f"/proc/{pid}/stat", "rb") as file:
             state = file.read().rpartition(b") ")[2][:1]
     except OSError:  # there is no such file system; or the process has gone
         return unless_known
