@@ -252,7 +252,7 @@ def test_a_nested_run_has_a_time_of_its_own(backend: Any, tmp_path: Path) -> Non
     def outer(x: int) -> int:
         if x == 1:
             release = tmp_path / "release"
-            fn = waits_at(1, release)
+            fn = waits_at(3, release)
             try:
                 run_parallel(
                     fn, range(4), backend="threads", timeout=TIMEOUT_S, max_workers=4
