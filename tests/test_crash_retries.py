@@ -186,7 +186,8 @@ def test_every_call_kills_its_worker(tmp_path: Any, retries: int) -> None:
 
     def fn(x: int) -> int:
         workloads.append(path, x)
-        return called.sigkill(x)
+        called.sigkill(x)
+        return x
 
     with SmartPool(2, backend="processes") as pool:
         results = pool.run_parallel(

@@ -17,6 +17,7 @@ import pytest
 
 from smartpool import (
     ItemTimeoutError,
+    Results,
     SmartPool,
     SmartPoolError,
     completed,
@@ -83,8 +84,8 @@ def test_only_that_item_is_lost(
     }
 
     if way == "run":
-        results = run_parallel(fn, range(8), **options)
-        report = results.report
+        ran = run_parallel(fn, range(8), **options)
+        results, report = list(ran), ran.report
     else:
         with stream_parallel(fn, range(8), **options) as stream:
             results, report = list(stream), stream.report
@@ -287,8 +288,8 @@ def test_a_thread_is_let_go(
         "return_exceptions": True,
     }
     if way == "run":
-        results = run_parallel(fn, range(8), **options)
-        report = results.report
+        ran = run_parallel(fn, range(8), **options)
+        results, report = list(ran), ran.report
     else:
         with stream_parallel(fn, range(8), **options) as stream:
             results, report = list(stream), stream.report
@@ -347,7 +348,7 @@ def test_results_at_the_last_moment() -> None:
         workloads.spin(limit_s * (0.9 + 0.02 * (x % 10)))
         return x
 
-    results = run_parallel(
+    results: Results[Any] = run_parallel(
         fn,
         range(60),
         backend="threads",
@@ -386,8 +387,8 @@ def test_a_coroutine_is_cancelled(chunksize: int | None, way: str) -> None:
         "return_exceptions": True,
     }
     if way == "run":
-        results = run_parallel(fn, range(8), **options)
-        report = results.report
+        ran = run_parallel(fn, range(8), **options)
+        results, report = list(ran), ran.report
     else:
         with stream_parallel(fn, range(8), **options) as stream:
             results, report = list(stream), stream.report
@@ -451,7 +452,7 @@ def test_a_coroutine_that_blocks_its_loop(gate: threading.Event) -> None:
         return x
 
     with SmartPool() as pool:
-        results = pool.run_parallel(
+        results: Results[Any] = pool.run_parallel(
             fn, range(8), item_timeout=0.2, return_exceptions=True
         )
         gate.set()
