@@ -9,7 +9,9 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -340,30 +342,6 @@ def test_threads_that_come_back_are_used_again(gate: threading.Event) -> None:
         assert pool.run_parallel(workloads.same, [1, 2]) == [1, 2]
 
 
-def test_results_at_the_last_moment() -> None:
-    """Calls that end just when they have had their time: each item has one outcome."""
-    limit_s = 0.02
-
-    def fn(x: int) -> int:
-        workloads.spin(limit_s * (0.9 + 0.02 * (x % 10)))
-        return x
-
-    results: Results[Any] = run_parallel(
-        fn,
-        range(60),
-        backend="threads",
-        max_workers=2,
-        chunksize=5,
-        item_timeout=limit_s,
-        return_exceptions=True,
-    )
-
-    assert [
-        one.index if isinstance(one, ItemTimeoutError) else one for one in results
-    ] == list(range(60))
-    assert results.report.items == 60
-
-
 # -- coroutines -----------------------------------------------------------------------
 
 
@@ -461,6 +439,55 @@ def test_a_coroutine_that_blocks_its_loop(gate: threading.Event) -> None:
     late = [one for one in results if isinstance(one, ItemTimeoutError)]
     assert 3 in [one.index for one in late]
     assert shown(results)[4:] == [4, 5, 6, 7]
+
+
+# -- at the last moment ------------------------------------------------------------------
+
+SHORT_S = 0.01
+
+
+def about_short(path: str, x: int) -> int:
+    """Take about as long as may be: a little less, or a little more."""
+    workloads.append(path, x)
+    until_s = time.perf_counter() + SHORT_S * (0.5 + 0.06 * (x % 10))
+    if x % 2:
+        workloads.spin(until_s - time.perf_counter())
+    else:
+        time.sleep(until_s - time.perf_counter())
+    return x
+
+
+async def about_short_async(path: str, x: int) -> int:
+    workloads.append(path, x)
+    await asyncio.sleep(SHORT_S * (0.5 + 0.06 * (x % 10)))
+    return x
+
+
+@pytest.mark.parametrize("chunksize", [None, 7])
+@pytest.mark.parametrize("backend", ["processes", "threads", "event_loop"])
+def test_calls_that_end_just_then(
+    backend: Any, chunksize: int | None, tmp_path: Path
+) -> None:
+    """Each item is called once and has one outcome, its own, late or not."""
+    path = str(tmp_path / "calls")
+    fn = about_short_async if backend == "event_loop" else about_short
+
+    results: Results[Any] = run_parallel(
+        partial(fn, path),
+        range(200),
+        backend=backend,
+        max_workers=4,
+        chunksize=chunksize,
+        item_timeout=SHORT_S,
+        return_exceptions=True,
+    )
+
+    late = [one for one in results if isinstance(one, ItemTimeoutError)]
+    indices = [one.index if one in late else one for one in results]
+    assert indices == list(range(200))
+    assert late
+    assert Counter(workloads.lines(path)) == dict.fromkeys(map(str, range(200)), 1)
+    assert results.report.items == 200
 
 
 # -- where it cannot be kept ------------------------------------------------------------
