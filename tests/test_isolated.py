@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from itertools import count, islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,12 +147,15 @@ def test_no_items(options: dict[str, Any]) -> None:
         assert pool._pool.engine().warm_workers() == 0
 
 
-def test_a_pool_that_wants_it() -> None:
-    """As one with an initializer does, which is to be called before any item."""
-    with SmartPool(2) as pool:
-        pool._pool.isolated = "the pool's initializer"
+def test_a_pool_with_an_initializer(tmp_path: Path) -> None:
+    """It is called before any item, in the worker that calls that."""
+    path = str(tmp_path / "begun")
 
+    with SmartPool(2, initializer=workloads.append, initargs=(path, "begun")) as pool:
         results = pool.run_parallel(where, range(10))
+        with pytest.raises(ValueError, match="the pool's initializer cannot be kept"):
+            pool.run_parallel(where, [1], backend="serial")
 
-        assert os.getpid() not in {pid for pid, _ in results}
-        assert "the pool's initializer is kept by" in results.report.reasons[0].text
+    assert os.getpid() not in {pid for pid, _ in results}
+    assert set(workloads.lines(path)) == {"begun"}
+    assert "the pool's initializer is called in" in results.report.reasons[0].text

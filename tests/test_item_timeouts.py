@@ -443,7 +443,7 @@ def test_a_coroutine_that_blocks_its_loop(gate: threading.Event) -> None:
 
 # -- at the last moment ------------------------------------------------------------------
 
-SHORT_S = 0.01
+SHORT_S, COUNT = 0.01, 80
 
 
 def about_short(path: str, x: int) -> int:
@@ -474,7 +474,7 @@ def test_calls_that_end_just_then(
 
     results: Results[Any] = run_parallel(
         partial(fn, path),
-        range(200),
+        range(COUNT),
         backend=backend,
         max_workers=4,
         chunksize=chunksize,
@@ -484,10 +484,10 @@ def test_calls_that_end_just_then(
 
     late = [one for one in results if isinstance(one, ItemTimeoutError)]
     indices = [one.index if one in late else one for one in results]
-    assert indices == list(range(200))
+    assert indices == list(range(COUNT))
     assert late
-    assert Counter(workloads.lines(path)) == dict.fromkeys(map(str, range(200)), 1)
-    assert results.report.items == 200
+    assert Counter(workloads.lines(path)) == dict.fromkeys(map(str, range(COUNT)), 1)
+    assert results.report.items == COUNT
 
 
 # -- where it cannot be kept ------------------------------------------------------------

@@ -188,7 +188,7 @@ def test_what_is_isolated_is_never_called_on_the_callers_thread(
     machine: Machine, workload: Workload, profile: Profile | None
 ) -> None:
     """Only a pinned backend is serial then; what is not kept is in the reason."""
-    alone = replace(workload, backend=None, isolated="crash_retries=1")
+    alone = replace(workload, backend=None, isolated="crash_retries=1", ends_calls=True)
     plan = make_plan(machine, alone, profile)
 
     if alone.items != 0:

@@ -98,7 +98,7 @@ def test_what_was_stopped_is_no_result(backend: Any, release: Path) -> None:
     assert completed(caught.value) == {x: x for x in range(1, 6)}
 
 
-@in_flight
+@pytest.mark.parametrize("backend", ["threads", "event_loop"])
 def test_a_run_that_ends_in_time_is_left_alone(backend: Any) -> None:
     """Nothing waits for its time to come: the engine's thread goes with the run."""
     fn = workloads.on(backend, workloads.same)

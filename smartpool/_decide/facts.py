@@ -62,8 +62,10 @@ class Workload:
             or if nobody has tried yet.
         rebinds: A global or nonlocal name that `fn` rebinds, or `None`.
         warm_workers: Worker processes of the pool that are up already.
-        isolated: What was asked for that only worker processes can keep, in words;
-            `None` if nothing was. Then no item is called on the caller's thread.
+        isolated: Why no item is to be called on the caller's thread, in words; `None` if
+            they may be.
+        ends_calls: Whether that is to end calls that take too long, or to outlive those
+            that crash: only worker processes can.
     """
 
     items: int | None
@@ -76,6 +78,7 @@ class Workload:
     rebinds: str | None = None
     warm_workers: int = 0
     isolated: str | None = None
+    ends_calls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,18 +45,17 @@ def what_showed_holding(facts: Facts) -> str:
 
 def not_kept(facts: Facts) -> str:
     """Return what calls in this process cannot keep of what was asked for; or ""."""
-    isolated, backend = facts.workload.isolated, facts.workload.backend
-    if isolated is None:
+    if not facts.workload.ends_calls:
         return ""
-    if backend == "serial":
+    if facts.workload.backend == "serial":
         lost = "calls right here cannot be stopped"
     elif facts.kind == "async":
         lost = "a coroutine that blocks its loop is let go"
     else:
         lost = "a call that takes too long is let go and not stopped"
     return (
-        f"{isolated} needs worker processes to be kept in full: without them {lost},"
-        " and a crash is the program's"
+        f"{facts.workload.isolated} needs worker processes to be kept in full: without"
+        f" them {lost}, and a crash is the program's"
     )
 
 

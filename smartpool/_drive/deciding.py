@@ -136,6 +136,7 @@ class Deciding:
             chunksize=options.chunksize,
             warm_workers=self._engine.warm_workers(),
             isolated=options.isolated,
+            ends_calls=options.ends_calls,
         )
 
     def _unless_it_stays(

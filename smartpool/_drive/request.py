@@ -45,6 +45,11 @@ class Options:
     isolated_by_pool: str | None = None
 
     @property
+    def ends_calls(self) -> bool:
+        """Whether calls are to be ended, or called again when their worker has died."""
+        return self.item_timeout is not None or self.crash_retries > 0
+
+    @property
     def isolated(self) -> str | None:
         """Why no item may be called in this process; `None` if they may be."""
         if self.item_timeout is not None:
@@ -153,7 +158,7 @@ def check_request(
         )
     check_iterables(fn, iterables)
     check_options(options)
-    _check_stoppable(options, options.backend or backend)
+    _check_isolated(options.isolated or isolated, options.backend or backend)
     asynchronous = is_async(fn)
     options = options.for_run(
         hint_of(fn), max_workers, backend, isolated, is_async=asynchronous
@@ -272,13 +277,12 @@ def check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise error(f"{name} must be {listed} or None, not {_short(value)}")
 
 
-def _check_stoppable(options: Options, backend: BackendName | None) -> None:
+def _check_isolated(isolated: str | None, backend: BackendName | None) -> None:
     """Raise if what is asked for needs calls elsewhere, and the backend has none."""
-    if backend == "serial" and options.isolated is not None:
+    if backend == "serial" and isolated is not None:
         raise ValueError(
-            f"{options.isolated} cannot be kept with backend='serial', whose calls are"
-            " made right here and cannot be stopped; leave backend out, or write"
-            " backend='processes'"
+            f"{isolated} cannot be kept with backend='serial', whose calls are made"
+            " right here; leave backend out, or write backend='processes'"
         )
 
 

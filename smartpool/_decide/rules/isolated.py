@@ -18,16 +18,20 @@ def _is_isolated(facts: Facts) -> bool:
 def _isolated(facts: Facts) -> Plan:
     why = _why_threads(facts)
     if why is not None:
-        text = f"threads, since {why}; {not_kept(facts)}"
+        text = f"threads, since {why}"
+        if lost := not_kept(facts):
+            text = f"{text}; {lost}"
         reason = Reason("isolated", text, measured_numbers(facts))
         if facts.kind in ("cpu", "nogil"):
             return planned(facts, "threads", facts.cpus, reason)
         return waiting_threads(facts, reason)
     workers, how_many = _workers(facts)
-    text = (
-        f"{facts.workload.isolated} is kept by worker processes alone, which can be"
-        f" ended ({what_showed(facts)}): {how_many}"
-    )
+    isolated = facts.workload.isolated
+    if facts.workload.ends_calls:
+        text = f"{isolated} is kept by worker processes alone, which can be ended"
+    else:
+        text = f"{isolated} is called in worker processes, and so are the items"
+    text = f"{text} ({what_showed(facts)}): {how_many}"
     reason = Reason("isolated", text, measured_numbers(facts))
     return planned(facts, "processes", workers, reason)
 
