@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from ._decide.plan import Plan, Reason
     from ._drive.stream import Stream
     from ._errors import (
+        ItemTimeoutError,
         NotPicklableError,
         PoolClosedError,
+        RunTimeoutError,
         SmartPoolError,
         SmartPoolWarning,
         completed,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from ._smartpool import SmartPool
 
 __all__ = (
+    "ItemTimeoutError",
     "Learned",
     "Machine",
     "NotPicklableError",
@@ -45,6 +48,7 @@ __all__ = (
     "Reason",
     "Report",
     "Results",
+    "RunTimeoutError",
     "SmartPool",
     "SmartPoolError",
     "SmartPoolWarning",
@@ -64,6 +68,7 @@ __all__ = (
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ItemTimeoutError": "_errors",
     "Learned": "_observe.learned",
     "Machine": "_decide.facts",
     "NotPicklableError": "_errors",
@@ -73,6 +78,7 @@ _HOMES = {
     "Reason": "_decide.plan",
     "Report": "_report.report",
     "Results": "_report.report",
+    "RunTimeoutError": "_errors",
     "SmartPool": "_smartpool",
     "SmartPoolError": "_errors",
     "SmartPoolWarning": "_errors",

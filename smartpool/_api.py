@@ -31,6 +31,9 @@ class RunOptions(TypedDict, total=False):
     max_workers: int | None
     chunksize: int | None
     return_exceptions: bool
+    timeout: float | None
+    item_timeout: float | None
+    crash_retries: int
 
 
 class StreamOptions(RunOptions, total=False):
@@ -79,6 +82,9 @@ def run_parallel(
     max_workers: int | None = None,
     chunksize: int | None = None,
     return_exceptions: bool = False,
+    timeout: float | None = None,
+    item_timeout: float | None = None,
+    crash_retries: int = 0,
 ) -> Results[Any]:
     """Call `fn` on every item, where it runs fastest, and return all results.
 
@@ -106,6 +112,20 @@ def run_parallel(
             as `asyncio.gather` does, instead of ending the run. Type checkers take
             results for what `fn` returns, unless they are annotated, such as
             ``results: list[int | BaseException] = run_parallel(...)``.
+        timeout: Seconds for the run. When they are over nothing more is called, calls
+            that run elsewhere are stopped after half a second, and `RunTimeoutError`
+            is raised. An item that is called right here, as first ones are, is not
+            interrupted, and neither is the iterable: the others are stopped in time,
+            and the error is raised when that ends.
+        item_timeout: Seconds for each call, from its beginning. A worker that takes
+            longer is killed, in C code too, and the item raises `ItemTimeoutError`;
+            the others go on. So items are called in worker processes, none of them
+            right here. Where they are called on threads all the same (the report says
+            why), a call that takes longer is let go: it goes on by itself, and the
+            report names it. The coroutine of an ``async def`` is cancelled.
+        crash_retries: How often an item is called again, alone in a worker, when the
+            worker that was calling it has died. As with `item_timeout`, items are
+            called in worker processes.
 
     Returns:
         A list of the results, in input order, with a `report`.
@@ -116,6 +136,8 @@ def run_parallel(
         NotPicklableError: If something has to travel to the backend that was asked
             for, and cannot.
         WorkerCrashError: If a worker died while it was calling an item.
+        ItemTimeoutError: If a call took longer than `item_timeout`.
+        RunTimeoutError: If the run took longer than `timeout`.
         Exception: Whatever `fn` raised first, with a note that names the item.
             ``completed(exc)`` has the results that were finished.
 
@@ -125,7 +147,16 @@ def run_parallel(
 
     .. versionadded:: 0.1.0
     """
-    options = Options(hint, backend, max_workers, chunksize, return_exceptions)
+    options = Options(
+        hint,
+        backend,
+        max_workers,
+        chunksize,
+        return_exceptions,
+        timeout=timeout,
+        item_timeout=item_timeout,
+        crash_retries=crash_retries,
+    )
     return default_pool().run(fn, iterables, options)
 
 
@@ -170,6 +201,9 @@ def stream_parallel(
     max_workers: int | None = None,
     chunksize: int | None = None,
     return_exceptions: bool = False,
+    timeout: float | None = None,
+    item_timeout: float | None = None,
+    crash_retries: int = 0,
 ) -> Stream[Any]:
     """Call `fn` on every item and give the results one by one, as they are read.
 
@@ -188,6 +222,10 @@ def stream_parallel(
         max_workers: As in `run_parallel`.
         chunksize: As in `run_parallel`.
         return_exceptions: As in `run_parallel`.
+        timeout: As in `run_parallel`. It begins when the first result is asked for, and
+            what the reader does between two results is counted, too.
+        item_timeout: As in `run_parallel`.
+        crash_retries: As in `run_parallel`.
 
     Returns:
         An iterator with `close()` and `report`. Use it in a `with` if the loop over
@@ -206,7 +244,16 @@ def stream_parallel(
     """
     check_flag("ordered", ordered)
     options = Options(
-        hint, backend, max_workers, chunksize, return_exceptions, buffersize, lazy=True
+        hint,
+        backend,
+        max_workers,
+        chunksize,
+        return_exceptions,
+        buffersize,
+        lazy=True,
+        timeout=timeout,
+        item_timeout=item_timeout,
+        crash_retries=crash_retries,
     )
     return default_pool().stream(fn, iterables, options, ordered=ordered)
 
@@ -296,13 +343,25 @@ class Runs:
         max_workers: int | None = None,
         chunksize: int | None = None,
         return_exceptions: bool = False,
+        timeout: float | None = None,
+        item_timeout: float | None = None,
+        crash_retries: int = 0,
     ) -> Results[Any]:
         """Do what the function `run_parallel` does, with this pool's workers.
 
         Raises:
             PoolClosedError: If the pool is closed.
         """
-        options = Options(hint, backend, max_workers, chunksize, return_exceptions)
+        options = Options(
+            hint,
+            backend,
+            max_workers,
+            chunksize,
+            return_exceptions,
+            timeout=timeout,
+            item_timeout=item_timeout,
+            crash_retries=crash_retries,
+        )
         return self._pool.run(fn, iterables, options)
 
     # fmt: off
@@ -349,6 +408,9 @@ class Runs:
         max_workers: int | None = None,
         chunksize: int | None = None,
         return_exceptions: bool = False,
+        timeout: float | None = None,
+        item_timeout: float | None = None,
+        crash_retries: int = 0,
     ) -> Stream[Any]:
         """Do what the function `stream_parallel` does, with this pool's workers.
 
@@ -364,6 +426,9 @@ class Runs:
             return_exceptions,
             buffersize,
             lazy=True,
+            timeout=timeout,
+            item_timeout=item_timeout,
+            crash_retries=crash_retries,
         )
         return self._pool.stream(fn, iterables, options, ordered=ordered)
 

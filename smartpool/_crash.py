@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import signal
 from concurrent.futures.process import BrokenProcessPool
+from typing import Final
 
 from ._errors import SmartPoolError
 
@@ -25,6 +26,12 @@ class WorkerCrashError(SmartPoolError, BrokenProcessPool):
             if it is not known.
         signal: The name of the signal that ended it, such as ``"SIGKILL"``, or
             `None`.
+        peak_bytes: The most memory that the process, or one that it had started and
+            waited for, had at once; `None` if it is not known, as for a process
+            that never had more than this program had when it was started.
+        hint: What else speaks for a cause, in words; empty if nothing does. So far:
+            the kernel ended a process for want of memory while the worker lived.
+        calls: How often the item was called: more than once with `crash_retries`.
     """
 
     def __init__(
@@ -32,19 +39,30 @@ class WorkerCrashError(SmartPoolError, BrokenProcessPool):
         index: int | None,
         exit_code: int | None = None,
         signal: str | None = None,
+        peak_bytes: int | None = None,
+        hint: str = "",
+        calls: int = 1,
     ) -> None:
         """Say which item it was, and how the worker ended."""
-        super().__init__(index, exit_code, signal)
+        super().__init__(index, exit_code, signal, peak_bytes, hint, calls)
         self.index = index
         self.exit_code = exit_code
         self.signal = signal
+        self.peak_bytes = peak_bytes
+        self.hint = hint
+        self.calls = calls
 
     def __str__(self) -> str:
         """Return the sentence, made of the attributes."""
         what = "before it called an item"
         if self.index is not None:
             what = f"while it was calling item {self.index}"
-        return f"a worker process {self._how()} {what}"
+        if self.calls > 1:
+            what = f"{what}, which was called {self.calls} times"
+        text = f"a worker process {self._how()} {what}"
+        if self.peak_bytes is not None:
+            text = f"{text}; its memory: {self.peak_bytes / _MB:.0f} MB at most"
+        return f"{text}; {self.hint}" if self.hint else text
 
     def _how(self) -> str:
         if self.signal is not None:
@@ -86,12 +104,25 @@ def initializer_error(
     return error
 
 
-def crash_error(index: int | None, returncode: int | None) -> WorkerCrashError:
+def crash_error(
+    index: int | None,
+    returncode: int | None,
+    peak_bytes: int | None = None,
+    hint: str = "",
+    calls: int = 1,
+) -> WorkerCrashError:
     """Make the error from a `subprocess` return code; `None` is unknown."""
-    if returncode is None or returncode >= 0:
-        return WorkerCrashError(index, exit_code=returncode)
+    exit_code, name = returncode, None
+    if returncode is not None and returncode < 0:
+        exit_code, name = None, _signal_name(-returncode)
+    return WorkerCrashError(index, exit_code, name, peak_bytes, hint, calls)
+
+
+def _signal_name(number: int) -> str:
     try:
-        name = signal.Signals(-returncode).name
+        return signal.Signals(number).name
     except ValueError:
-        name = f"signal {-returncode}"
-    return WorkerCrashError(index, signal=name)
+        return f"signal {number}"
+
+
+_MB: Final = 1e6

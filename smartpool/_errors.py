@@ -4,6 +4,8 @@
 
     SmartPoolError
     ├── WorkerCrashError     (also a concurrent.futures.process.BrokenProcessPool)
+    ├── ItemTimeoutError     (also a TimeoutError)
+    ├── RunTimeoutError      (also a TimeoutError)
     ├── NotPicklableError    (also a TypeError and a pickle.PicklingError)
     └── PoolClosedError      (also a RuntimeError)
     SmartPoolWarning
@@ -33,6 +35,53 @@ _COMPLETED: Final = "_smartpool_completed"
 
 class SmartPoolError(Exception):
     """Base class of the errors that smartpool raises of its own accord."""
+
+
+class ItemTimeoutError(SmartPoolError, TimeoutError):
+    """The call of this item took longer than `item_timeout`, and was stopped.
+
+    Attributes:
+        index: The item's index in the input, from 0.
+        item_timeout: Seconds that the call was given.
+    """
+
+    def __init__(self, index: int, item_timeout: float) -> None:
+        """Say which item it was, and how long it was given."""
+        # One argument: of two an OSError, which a TimeoutError is, makes an errno.
+        super().__init__(
+            f"the call of item {index} took longer than item_timeout={item_timeout:g}"
+        )
+        self.index = index
+        self.item_timeout = item_timeout
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as a call of the class."""
+        return type(self), (self.index, self.item_timeout), self.__dict__
+
+
+class RunTimeoutError(SmartPoolError, TimeoutError):
+    """The run took longer than `timeout`, and was stopped.
+
+    Attributes:
+        timeout: Seconds that the run was given.
+        finished: Items that were finished; those that nobody has read yet are in
+            ``completed(error)``.
+    """
+
+    def __init__(self, timeout: float, finished: int = 0) -> None:
+        """Say how long the run was given, and how far it came."""
+        super().__init__(timeout)
+        self.timeout = timeout
+        self.finished = finished
+
+    def __str__(self) -> str:
+        """Return the sentence, made of the attributes."""
+        items = "1 item was" if self.finished == 1 else f"{self.finished} items were"
+        return f"the run took longer than timeout={self.timeout:g}; {items} finished"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as a call of the class."""
+        return type(self), (self.timeout, self.finished), self.__dict__
 
 
 class NotPicklableError(SmartPoolError, TypeError, PicklingError):

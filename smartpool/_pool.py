@@ -66,6 +66,7 @@ class Pool:
                     done.update(zip(indices, values, strict=True))
                 done.update(enumerate(results))
                 notes.name_completed(exc, done)
+                drive.tell_finished(len(done))
                 raise
             results.report = drive.report
             return results
@@ -82,6 +83,11 @@ class Pool:
         request = self._request(fn, iterables, options)
         drive = Drive(self.engine(), request)
         return Stream(drive, ordered=ordered, keeps=self)
+
+    @property
+    def isolated(self) -> str | None:
+        """Why no item of its runs may be called in this process, or `None`."""
+        return None if self.setup.initializer is None else "the pool's initializer"
 
     @property
     def submitting(self) -> Submitting:
@@ -201,7 +207,9 @@ class Pool:
         options: Options,
     ) -> Request:
         setup = self.setup
-        return check_request(fn, iterables, options, setup.max_workers, setup.backend)
+        return check_request(
+            fn, iterables, options, setup.max_workers, setup.backend, self.isolated
+        )
 
 
 def _collect(drive: Drive, results: list[Any], early: dict[int, Any]) -> None:

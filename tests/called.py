@@ -57,6 +57,20 @@ def exit_at_once(_: Any) -> Any:
     os._exit(7)
 
 
+def abort(_: Any) -> Any:
+    signal.signal(signal.SIGABRT, signal.SIG_DFL)  # no stacks on the terminal
+    os.abort()
+
+
+def overflow_stack_in_c(_: Any) -> Any:
+    """Recurse in C until the stack ends: glibc reads parentheses so."""
+    import ctypes
+
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+    compiled = ctypes.create_string_buffer(4096)
+    ctypes.CDLL(None).regcomp(compiled, b"(" * 1_000_000, 1)
+
+
 def at(where: int, what: Callable[[Any], Any]) -> Callable[[int], Any]:
     """Return a function that calls `what` for the item `where`, else nothing."""
 
@@ -178,6 +192,21 @@ async def wait_a_moment(x: int) -> int:
 
     await asyncio.sleep(0)
     return x + 1
+
+
+def say_pid(path: str) -> None:
+    """Write this process's id into a file that is there once it is whole."""
+    Path(f"{path}.aside").write_text(str(os.getpid()))
+    Path(f"{path}.aside").rename(path)
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether no process has that id, but for one that waits to be reaped."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2].startswith(b"Z")
+    except OSError:
+        return True
 
 
 def spin_in_c(path: str) -> int:

@@ -52,6 +52,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Layer (a module or a package of ours) to what it may import; packages count with
 all that is in them, dotted names alone."""
 
+SHARED = {"alarm", "base"}
+"""Modules of `_backends` that are no backend's own."""
+
 EFFECTS = {
     "asyncio",
     "concurrent",
@@ -177,7 +180,7 @@ def imports_of(name: str, path: Path, known: set[str]) -> list[Import]:
 def _backend_of(module: str) -> str | None:
     """Return whose module of `_backends` it is; `None` for what they share."""
     parts = module.split(".")
-    if parts[0] != "_backends" or len(parts) == 1 or parts[1] == "base":
+    if parts[0] != "_backends" or len(parts) == 1 or parts[1] in SHARED:
         return None
     return parts[1].lstrip("_")
 

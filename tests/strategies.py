@@ -44,6 +44,8 @@ def workloads() -> st.SearchStrategy[Workload]:
         unpicklable=st.none() | st.just(WHY),
         rebinds=st.none() | st.just("counter"),
         warm_workers=st.integers(0, 64),
+        isolated=st.none() | st.just("item_timeout=2"),
+        ends_calls=st.booleans(),
     )
 
 

@@ -14,6 +14,7 @@ from smartpool._observe.cgroups import (
     cpu_quota,
     find_groups,
     memory_limit,
+    oom_kills,
 )
 
 MiB = 1 << 20
@@ -288,3 +289,31 @@ def test_a_limit_that_changes_is_seen(v2: Tree) -> None:
     assert cpu_quota(groups) is None
     v2.write("sys/fs/cgroup/a.slice/cpu.max", "100000 100000")
     assert cpu_quota(groups) == Quota(1.0, "/a.slice")
+
+
+def test_processes_ended_for_want_of_memory_v2(v2: Tree) -> None:
+    """Each group of the chain has a counter of its own; the top has none."""
+    v2.write("sys/fs/cgroup/a.slice/memory.events", "low 1\noom 7\noom_kill 5")
+    v2.write("sys/fs/cgroup/a.slice/b.slice/memory.events", "oom_kill 2\noom 1")
+    v2.write("sys/fs/cgroup/a.slice/b.slice/other/memory.events", "oom_kill 9")
+
+    assert oom_kills(v2.groups()) == {"/a.slice": 5, "/a.slice/b.slice": 2}
+
+
+def test_processes_ended_for_want_of_memory_v1(v1: Tree) -> None:
+    """Version 1 has the counter beside the switches, and old kernels do not."""
+    v1.write(
+        "sys/fs/cgroup/memory/docker/def/memory.oom_control",
+        "oom_kill_disable 0\nunder_oom 0\noom_kill 3",
+    )
+    v1.write("sys/fs/cgroup/memory/memory.oom_control", "oom_kill_disable 0")
+
+    assert oom_kills(v1.groups()) == {"/docker/def": 3}
+
+
+@pytest.mark.parametrize("text", ["", "oom_kill", "oom_kill many", "oom_kill -1"])
+def test_counters_that_make_no_sense(v2: Tree, text: str) -> None:
+    """They are none."""
+    v2.write("sys/fs/cgroup/memory.events", text)
+
+    assert oom_kills(v2.groups()) == {}

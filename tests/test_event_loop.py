@@ -361,7 +361,7 @@ def test_the_report_names_what_was_let_go(pool: SmartPool, gate: Gate) -> None:
     stream.close()
 
     reason = stream.report.reasons[-1]
-    assert (reason.rule, dict(reason.facts)) == ("let-go", {"calls": 1})
+    assert (reason.rule, dict(reason.facts)) == ("let-go", {"calls": 1, "first": 1})
 
 
 def test_closing_beside_a_blocked_loop(

@@ -10,6 +10,7 @@ import pytest
 import smartpool
 
 NAMES = {
+    "ItemTimeoutError",
     "Learned",
     "Machine",
     "NotPicklableError",
@@ -19,6 +20,7 @@ NAMES = {
     "Reason",
     "Report",
     "Results",
+    "RunTimeoutError",
     "SmartPool",
     "SmartPoolError",
     "SmartPoolWarning",

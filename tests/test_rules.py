@@ -145,9 +145,10 @@ def test_what_cannot_leave_is_not_sent(
 def test_without_a_gil_nothing_needs_processes(
     machine: Machine, workload: Workload, profile: Profile | None
 ) -> None:
-    """Where the GIL is off, threads do what processes would do."""
+    """Where the GIL is off, threads do what processes would do, but for being ended."""
     free = replace(machine, gil=False)
-    plan = make_plan(free, replace(workload, backend=None), profile)
+    alone = replace(workload, backend=None, isolated=None)
+    plan = make_plan(free, alone, profile)
 
     assert plan.backend != "processes"
 
@@ -180,6 +181,20 @@ def test_more_items_never_lead_back_to_serial(
     large = make_plan(machine, replace(workload, items=2 * items), profile)
 
     assert small.backend == "serial" or large.backend != "serial"
+
+
+@any_facts
+def test_what_is_isolated_is_never_called_on_the_callers_thread(
+    machine: Machine, workload: Workload, profile: Profile | None
+) -> None:
+    """Only a pinned backend is serial then; what is not kept is in the reason."""
+    alone = replace(workload, backend=None, isolated="crash_retries=1", ends_calls=True)
+    plan = make_plan(machine, alone, profile)
+
+    if alone.items != 0:
+        assert plan.backend != "serial"
+        kept = plan.backend == "processes"
+        assert kept != ("a crash is the program's" in plan.reasons[0].text)
 
 
 def test_one_busy_thread_does_not_change_what_waits() -> None:

@@ -38,12 +38,15 @@ class Item:
         args: What `fn` is called with; one element an iterable.
         payload: The same in the form in which it travels; `None` until encoded.
         kwargs: What `fn` is called with by keyword, if anything.
+        crashes: How often a worker has died while it was calling this item. Once it
+            has, the item makes up a chunk of its own.
     """
 
     index: int
     args: tuple[Any, ...]
     payload: bytes | None = None
     kwargs: dict[str, Any] | None = None
+    crashes: int = 0
 
     @property
     def arguments(self) -> Arguments:
@@ -62,6 +65,9 @@ class Job:
         context: Context variables in which threads and the event loop call `fn`,
             each call in a copy of its own.
         cpus: CPUs that a call may use at most, for what is nested in it.
+        item_timeout_s: Seconds that a call may take. One that takes longer is ended or
+            let go, and its outcome is an `ItemTimeoutError`.
+        crash_retries: How often an item is called again whose worker has died.
         id: Unique in this program.
         function: `fn` as the backend's `prepare` has it; theirs alone to read.
     """
@@ -71,6 +77,8 @@ class Job:
     stop_on_error: bool = True
     context: Context | None = None
     cpus: int = 1
+    item_timeout_s: float | None = None
+    crash_retries: int = 0
     id: int = field(default_factory=_job_ids.__next__)
     function: Any = None
 
@@ -100,6 +108,9 @@ class Usage:
         cpu_s: Seconds of CPU used meanwhile by the thread that called them.
         profile: Only where the chunk asked to be observed.
         let_go: The call could not be stopped and goes on, on its own (in this process).
+        item: Which item that was, by its index; `None` if that is not known.
+        crashed: The item, by its index, whose worker died and that is to be called
+            again: it was not reported.
     """
 
     calls: int
@@ -107,6 +118,8 @@ class Usage:
     cpu_s: float
     profile: Profile | None = None
     let_go: bool = False
+    item: int | None = None
+    crashed: int | None = None
 
 
 class Watch(Protocol):
@@ -129,7 +142,8 @@ class Host(Protocol):
 
         And what became of its last items, as `report` does.
 
-        Items that were not reported have not been called: they are called elsewhere.
+        Items that were not reported have not been called, but for one whose worker
+        crashed and that is to be called again: they are called elsewhere.
         """
 
     def post_soon(self, callback: Callable[[], None]) -> None:

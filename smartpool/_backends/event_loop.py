@@ -28,7 +28,9 @@ from typing import ClassVar, Final
 from .._decide.facts import BackendName
 from .._errors import PoolClosedError
 from .._lock import Lock
+from ._event_loop.calls import Call
 from ._event_loop.loop import CANCEL_S, Loop
+from .alarm import Alarm, together_s
 from .base import Chunk, Host, Item, Job, Watch
 
 PATIENCE_S: Final = 1.0
@@ -58,6 +60,7 @@ class EventLoop:
         self._closed = False
         self._cancelled: set[int] = set()
         self._timers: dict[int, Watch] = {}
+        self._alarm = Alarm(host, self._look_at_times)
 
     def prepare(self, job: Job) -> None:
         """Choose the loop: the first that nothing blocks which waits for this job.
@@ -82,9 +85,12 @@ class EventLoop:
     def place(self, chunk: Chunk) -> None:
         """Have the loop call the items of `chunk`, one task for all of them."""
         job = chunk.job
-        if self._loop_of(job).ended:
+        timed = job.item_timeout_s is not None
+        if self._loop_of(job).ended or (timed and self._loop_of(job).blocked):
             self.prepare(job)
         self._loop_of(job).place(chunk)
+        if job.item_timeout_s is not None:
+            self._alarm.within(job.item_timeout_s)
         if job.id not in self._timers:
             self._set_timer(job, PATIENCE_S, partial(self._move, chunk))
 
@@ -177,6 +183,43 @@ class EventLoop:
             self.prepare(job)
             del self._timers[job.id]
             for chunk in loop.withdraw(job):
+                self.place(chunk)
+
+    def _look_at_times(self) -> None:
+        """End the calls of items that have had their `item_timeout`."""
+        for loop in self._loops:
+            for call in loop.calls_in_time():
+                limit_s = call.chunk.job.item_timeout_s
+                assert limit_s is not None
+                again_s = self._look_at(loop, call, limit_s)
+                if again_s is not None:
+                    self._alarm.within(together_s(again_s, limit_s))
+
+    def _look_at(self, loop: Loop, call: Call, limit_s: float) -> float | None:
+        """Cancel a call, or let go of it; return when to look again."""
+        if call.called is None:  # it waits for its turn
+            return limit_s
+        position, since_s = call.called
+        called_s = time.perf_counter() - since_s
+        if len(call.outcomes) > position:  # between two items
+            return limit_s
+        if called_s < limit_s:
+            return limit_s - called_s
+        if call.expired != position:
+            loop.expire(call, position)
+            return CANCEL_S
+        if called_s < limit_s + CANCEL_S:
+            return limit_s + CANCEL_S - called_s
+        loop.let_go_of(call)
+        if loop.blocked:
+            self._move_what_waits(loop, call.chunk.job)
+        return None
+
+    def _move_what_waits(self, loop: Loop, job: Job) -> None:
+        """Have another loop call what a blocked one has not begun."""
+        with suppress(OSError, RuntimeError):  # there is no other: it goes on waiting
+            self.prepare(job)
+            for chunk in loop.withdraw_unbegun(job):
                 self.place(chunk)
 
     def _let_go(self, what: Job | Chunk) -> None:

@@ -18,8 +18,10 @@ every chunk is finished in the end. What nobody tells us about a worker (that it
 how) is learned from its pidfd or from the end of its socket.
 
 Guarantees after a death: outcomes that the worker had finished are reported; the item
-that it was calling, one at most, fails with `WorkerCrashError`; those after it have
-not been called, and the chunk is finished without them.
+that it was calling, one at most, fails with `WorkerCrashError`, or with
+`ItemTimeoutError` if the worker was killed for it; those after it have not been called,
+and the chunk is finished without them. With `crash_retries` it is finished without the
+item at fault, too, until that has been called often enough.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ from typing import ClassVar, Final
 
 from .. import _fork
 from .._decide.facts import BackendName, Profile
-from .._errors import SmartPoolError
+from .._errors import ItemTimeoutError, SmartPoolError
 from .._outcome import Error, Outcome
 from .._worker import wire
 from .._worker.pickling import loads
 from ._processes import payloads
 from ._processes.by_value import ByValue
+from ._processes.deaths import Death
 from ._processes.initializer import Uninitialized
 from ._processes.payloads import Encoded
 from ._processes.placing import Care, Placing
@@ -229,15 +232,14 @@ class Processes:
         self._placing.remove(worker)
         if placed is not None:
             self._deliver(placed, worker.unsent())
-        called = None if placed is None else worker.calling()
-        code = worker.exit_code()
+        death = worker.death()
         begun = worker.begun
         worker.close()
         if placed is not None:
             placed.wall_s += worker.busy_s()
-            self._bury(placed, begun, called, code)
+            self._bury(placed, begun, death)
         elif worker.died_starting and (waiting := self._placing.first()) is not None:
-            self._count_death(waiting, code)
+            self._count_death(waiting, death)
         self._placing.dispatch()
 
     def _on_outcomes(self, worker: Worker, body: wire.Buffer) -> None:
@@ -307,8 +309,11 @@ class Processes:
         placed: Placed,
         profile: Profile | None = None,
         last: Sequence[Outcome] = (),
+        crashed: int | None = None,
     ) -> None:
-        usage = Usage(placed.done, placed.wall_s, placed.cpu_s, profile)
+        usage = Usage(
+            placed.done, placed.wall_s, placed.cpu_s, profile, crashed=crashed
+        )
         self._host.finish(placed.chunk, usage, last)
 
     def _fail_all(self, placed: Placed, outcome: Outcome) -> None:
@@ -327,30 +332,41 @@ class Processes:
 
     # Going on after something went wrong.
 
-    def _bury(
-        self, placed: Placed, begun: int, called: int | None, code: int | None
-    ) -> None:
-        """Go on with a chunk whose worker died; `called` is the item it was at.
+    def _bury(self, placed: Placed, begun: int, death: Death) -> None:
+        """Go on with a chunk whose worker died.
 
         An item whose outcome is known is at fault no more: the worker died before
         it could say that it had moved on.
         """
+        called = death.called
         if placed.unloadable is not None and not placed.cancelled:
             self._reload(placed, placed.unloadable)
         elif called is not None and called >= placed.done:
             placed.function.deaths = 0
-            self._fail(placed, _crash(placed.chunk.items[called].index, code))
+            self._blame(placed, placed.chunk.items[called], death)
         elif placed.done > begun or placed.cancelled:
             self._finish(placed)
         else:
-            self._count_death(placed, code)
+            self._count_death(placed, death)
 
-    def _count_death(self, placed: Placed, code: int | None) -> None:
+    def _blame(self, placed: Placed, item: Item, death: Death) -> None:
+        """Go on with a chunk of which a worker was calling `item` when it died."""
+        job = placed.chunk.job
+        if death.overdue == death.called and job.item_timeout_s is not None:
+            self._fail(placed, Error(ItemTimeoutError(item.index, job.item_timeout_s)))
+            return
+        item.crashes += 1
+        if placed.cancelled or item.crashes > job.crash_retries:
+            self._fail(placed, _crash(item.index, death, item.crashes))
+        else:
+            self._finish(placed, crashed=item.index)
+
+    def _count_death(self, placed: Placed, death: Death) -> None:
         """Try again with a chunk of which the dead worker had called nothing."""
         function = placed.function
         function.deaths += 1
         if function.deaths >= DEATHS_AT_MOST:
-            self._fail(placed, _crash(None, code))
+            self._fail(placed, _crash(None, death))
         else:
             self._placing.put(placed, first=True)
 
@@ -382,7 +398,8 @@ class Processes:
         self._placing.dispatch()
 
 
-def _crash(index: int | None, code: int | None) -> Error:
+def _crash(index: int | None, death: Death, calls: int = 1) -> Error:
     from .._crash import crash_error  # loads multiprocessing: not before it is needed
 
-    return Error(crash_error(index, code))
+    error = crash_error(index, death.code, death.peak_bytes, death.hint, calls)
+    return Error(error)

@@ -4,10 +4,11 @@ A thread that has nothing to do waits for a lock that is held as long as there i
 nothing; who gives it a chunk lets go of that lock. Idle threads are used last in,
 first out: those that were used last have warm caches, and the others grow old and go.
 
-Who may finish a chunk: its thread when the calls are over, or `kill`, which lets go of
-a thread whose call cannot be ended. Both take the chunk out of `_running` first, and
-only one of them finds it there. What was called until then is reported by whoever it
-is; the lock of a chunk keeps its reports in the order of its items.
+Who may finish a chunk: its thread when the calls are over; or `kill`, or the alarm for
+an `item_timeout`, which let go of a thread whose call cannot be ended. All take the
+chunk out of `_running` first, and only one of them finds it there. What was called
+until then is reported by whoever it is; the lock of a chunk keeps its reports in the
+order of its items.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from contextvars import Context
 from typing import Any, ClassVar, Final
 
 from .._decide.facts import BackendName
-from .._errors import SmartPoolError
+from .._errors import ItemTimeoutError, SmartPoolError
 from .._outcome import Error, Outcome, capture
+from ._threads.going import Going
+from .alarm import Alarm, together_s
 from .base import Arguments, Chunk, Host, Item, Job, Usage
 
 IDLE_S: Final = 10.0
@@ -60,12 +63,13 @@ class Threads:
         self._initializer = initializer
         self.broken: Error | None = None
         self._idle: list[_Thread] = []
-        self._running: dict[int, _Going] = {}
+        self._running: dict[int, Going] = {}
         self._cancelled: set[int] = set()
         self._closed = False
         self._waiting: deque[Chunk] = deque()
         self._refused_s: float | None = None
         self._looks_again = False
+        self._alarm = Alarm(host, self._let_go_of_overdue)
 
     def prepare(self, job: Job) -> None:
         """Nothing to do: the function is here."""
@@ -101,7 +105,7 @@ class Threads:
         self.cancel(job)
         for going in list(self._running.values()):
             if going.chunk.job is job:
-                self._settle(going, Usage(0, 0.0, 0.0, let_go=True))
+                self._settle(going, Usage(0, 0.0, 0.0, let_go=True, item=going.item))
 
     def kill_chunk(self, chunk: Chunk) -> None:
         """Nothing to do: a thread cannot be ended, and nobody waits for its call."""
@@ -140,7 +144,7 @@ class Threads:
 
     def _give(self, chunk: Chunk) -> RuntimeError | None:
         """Give `chunk` to a thread, or return why there is none."""
-        self._running[chunk.id] = _Going(chunk)
+        self._running[chunk.id] = Going(chunk)
         try:
             self._idle.pop().give(chunk)
         except IndexError:
@@ -151,6 +155,8 @@ class Threads:
             except RuntimeError as exc:
                 del self._running[chunk.id]
                 return exc
+        if chunk.job.item_timeout_s is not None:
+            self._alarm.within(chunk.job.item_timeout_s)
         return None
 
     def _wait_on(self, refusal: RuntimeError) -> None:
@@ -181,6 +187,45 @@ class Threads:
         count = 1 if chunk.job.stop_on_error else len(chunk.items)
         self._host.report(chunk, [_no_thread(refusal) for _ in range(count)])
         self._host.finish(chunk, Usage(count, 0.0, 0.0))
+
+    # -- calls that have had their `item_timeout`; by the engine ---------------------
+
+    def _let_go_of_overdue(self) -> None:
+        """Let go of calls that have had their time, and look again in time."""
+        for going in list(self._running.values()):
+            limit_s = going.chunk.job.item_timeout_s
+            if limit_s is None:
+                continue
+            left_s = self._let_go_if_overdue(going, limit_s)
+            if left_s > 0:
+                self._alarm.within(together_s(left_s, limit_s))
+
+    def _let_go_if_overdue(self, going: Going, limit_s: float) -> float:
+        """Finish a chunk whose call has had its time; return what that has left."""
+        with going.lock:
+            if going.left_s(limit_s, going.position) > 0:
+                return going.left_s(limit_s, going.position)
+            if self._running.pop(going.chunk.id, None) is None:
+                return 0.0
+            # Now its thread begins no further call, and what it still adds is nobody's.
+            # But it may just have begun with the next one.
+            outcomes = list(going.unreported)
+            left_s = going.left_s(limit_s, going.reported + len(outcomes))
+            if left_s > 0:
+                self._running[going.chunk.id] = going
+            else:
+                self._let_go(going, outcomes, limit_s)
+            return left_s
+
+    def _let_go(self, going: Going, outcomes: list[Outcome], limit_s: float) -> None:
+        """Let the item that is called have failed, and those after it go elsewhere."""
+        calls, chunk = going.reported + len(outcomes) + 1, going.chunk
+        index = chunk.items[calls - 1].index
+        outcomes.append(Error(ItemTimeoutError(index, limit_s)))
+        self._host.report(chunk, outcomes)
+        wall_s = time.perf_counter() - going.began_s
+        usage = Usage(calls, wall_s, 0.0, let_go=True, item=index)
+        self._host.finish(chunk, usage)
 
     # -- on the worker threads -------------------------------------------------------
 
@@ -221,7 +266,7 @@ class Threads:
         thread.fresh = False
         return self.broken is None
 
-    def _refuse(self, going: _Going) -> Usage:
+    def _refuse(self, going: Going) -> Usage:
         """Let the items of a chunk have failed: the initializer has."""
         assert self.broken is not None
         chunk = going.chunk
@@ -238,14 +283,16 @@ class Threads:
             return False
         return True
 
-    def _call(self, going: _Going) -> Usage:
+    def _call(self, going: Going) -> Usage:
         chunk, calls = going.chunk, 0
         job = chunk.job
-        began = reported = time.perf_counter()
+        going.began_s = began = reported = time.perf_counter()
         cpu_0 = time.thread_time()
         for item in chunk.items:
             if job.id in self._cancelled or chunk.id not in self._running:
                 break  # cancelled; or let go, and its job perhaps forgotten since
+            if job.item_timeout_s is not None:
+                going.calling = calls, time.perf_counter()
             outcome = _call_in(job.context, job.fn, item.arguments)
             going.unreported.append(outcome)
             calls += 1
@@ -257,36 +304,22 @@ class Threads:
                 reported = now
         return Usage(calls, time.perf_counter() - began, time.thread_time() - cpu_0)
 
-    def _report(self, going: _Going) -> None:
+    def _report(self, going: Going) -> None:
         with going.lock:
             if going.chunk.id in self._running:
                 self._report_rest(going)
 
-    def _settle(self, going: _Going, usage: Usage) -> None:
+    def _settle(self, going: Going, usage: Usage) -> None:
         with going.lock:
             if self._running.pop(going.chunk.id, None) is not None:
                 self._report_rest(going)
                 self._host.finish(going.chunk, usage)
 
-    def _report_rest(self, going: _Going) -> None:
+    def _report_rest(self, going: Going) -> None:
         outcomes, going.unreported = going.unreported, []
+        going.reported += len(outcomes)
         if outcomes:
             self._host.report(going.chunk, outcomes)
-
-
-class _Going:
-    """A chunk that is being called, and what became of its items since the last report.
-
-    Its thread alone adds to that, and adds to nothing that anybody reads once the
-    chunk is out of `_running`.
-    """
-
-    __slots__ = ("chunk", "lock", "unreported")
-
-    def __init__(self, chunk: Chunk) -> None:
-        self.chunk = chunk
-        self.lock = threading.RLock()  # a report may lead to `kill` on the same thread
-        self.unreported: list[Outcome] = []
 
 
 class _Thread(threading.Thread):

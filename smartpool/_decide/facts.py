@@ -62,6 +62,10 @@ class Workload:
             or if nobody has tried yet.
         rebinds: A global or nonlocal name that `fn` rebinds, or `None`.
         warm_workers: Worker processes of the pool that are up already.
+        isolated: Why no item is to be called on the caller's thread, in words; `None` if
+            they may be.
+        ends_calls: Whether that is to end calls that take too long, or to outlive those
+            that crash: only worker processes can.
     """
 
     items: int | None
@@ -73,6 +77,8 @@ class Workload:
     unpicklable: str | None = None
     rebinds: str | None = None
     warm_workers: int = 0
+    isolated: str | None = None
+    ends_calls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

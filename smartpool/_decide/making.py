@@ -64,6 +64,7 @@ def event_loop(facts: Facts, reason: Reason) -> Plan:
 
 
 def mixed_workers(facts: Facts) -> int:
+    """Return how many processes keep the CPUs busy with calls that wait."""
     most = facts.workload.max_workers or facts.machine.cpus * MIXED_MOST
     return min(facts.waiting_calls, most)
 

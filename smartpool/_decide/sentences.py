@@ -43,6 +43,22 @@ def what_showed_holding(facts: Facts) -> str:
     return f"{shown}, with the GIL for about {share:.0%} of that"
 
 
+def not_kept(facts: Facts) -> str:
+    """Return what calls in this process cannot keep of what was asked for; or ""."""
+    if not facts.workload.ends_calls:
+        return ""
+    if facts.workload.backend == "serial":
+        lost = "calls right here cannot be stopped"
+    elif facts.kind == "async":
+        lost = "a coroutine that blocks its loop is let go"
+    else:
+        lost = "a call that takes too long is let go and not stopped"
+    return (
+        f"{facts.workload.isolated} needs worker processes to be kept in full: without"
+        f" them {lost}, and a crash is the program's"
+    )
+
+
 def in_doubt(facts: Facts) -> str:
     """Return why threads could be of use, though the GIL is held or may be."""
     if facts.kind == "mixed":

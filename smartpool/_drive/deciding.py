@@ -121,6 +121,8 @@ class Deciding:
             stop_on_error=not request.options.return_exceptions,
             context=context,
             cpus=cpus,
+            item_timeout_s=request.options.item_timeout,
+            crash_retries=request.options.crash_retries,
         )
 
     def _workload(self, pending: int) -> Workload:
@@ -133,6 +135,8 @@ class Deciding:
             max_workers=options.max_workers,
             chunksize=options.chunksize,
             warm_workers=self._engine.warm_workers(),
+            isolated=options.isolated,
+            ends_calls=options.ends_calls,
         )
 
     def _unless_it_stays(

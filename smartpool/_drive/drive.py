@@ -44,7 +44,10 @@ class Drive:
         self._parts = parts = Parts(engine, request)
         self._elsewhere = Elsewhere(parts)
         self._results = results
-        self._probes = request.options.backend is None and not request.is_async
+        options = request.options
+        self._probes = (
+            options.backend is None and not request.is_async and not options.isolated
+        )
         self._probing: Probing | None = None
         self._seen: Seen | None = None
         self._plan: Plan | None = None
@@ -72,6 +75,7 @@ class Drive:
         that was finished in spite of it.
         """
         parts = self._parts
+        parts.begin_clock()
         while not parts.over:
             if self._elsewhere.run is not None:
                 yield from self._elsewhere.batches(helps=self._probes)
@@ -96,6 +100,11 @@ class Drive:
     def abandon(self) -> None:
         """End the run without a wait or a lock: for finalizers, on any thread."""
         self._elsewhere.abandon()
+
+    def tell_finished(self, results: int) -> None:
+        """Let the error say how many items were finished, if the run was too long."""
+        if self._parts.late is not None:
+            self._parts.late.finished = results
 
     def check_complete(self, results: int) -> None:
         """Raise unless there is a result for each item: a bug of ours, never silent."""

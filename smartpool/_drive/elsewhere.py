@@ -64,6 +64,7 @@ class Elsewhere:
             return
         run = Run(job, plan, backend, parts.source.left, parts.engine.cpus)
         run.tenant.nested = parts.deciding.nested
+        run.until_s = parts.until_s
         if parts.here.item_s is not None:
             run.expect(parts.here.item_s, parts.here.calls)
         self._feeding = Feeding(parts, run)
@@ -145,14 +146,19 @@ class Elsewhere:
                 self._plan_again(run, profile)
             case messages.Doubt(profile, text):
                 self._doubt(run, profile, text)
+            case messages.Late():
+                self._parts.run_late()
             case messages.GilChanged():
                 self._gil_changed(run)
             case messages.Over(error):
-                if error is not None:
-                    self._parts.delivery.fail(error)
-                self._parts.end()
+                self._end(error)
             case messages.Nudge():
                 pass
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._parts.delivery.fail(error)
+        self._parts.end()
 
     def _take_outcomes(self, run: Run, outcomes: list[messages.Settled]) -> None:
         failed, self.results_came = self._parts.failed, True

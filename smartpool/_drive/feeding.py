@@ -137,8 +137,11 @@ class Feeding:
         return True
 
     def _keep_here(self, item: Item, exc: NotPicklableError) -> None:
-        """Call an item here that cannot travel; a pinned backend is not left."""
-        if self._options.backend is not None:
+        """Call an item here that cannot travel; a pinned backend is not left.
+
+        Nor is what `item_timeout` and the like need, where no item is called here.
+        """
+        if self._options.backend is not None or self._options.isolated is not None:
             self._parts.delivery.take([(item, Error(exc))])
             return
         self._parts.record.kept_here(exc)

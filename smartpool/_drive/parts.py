@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from .._errors import RunTimeoutError
 from .._run.engine import Engine
 from .._run.source import Source
 from .deciding import Deciding, Sample
@@ -21,6 +24,8 @@ class Parts:
     Attributes:
         sample: An item that was called here, to see what its way would cost.
         over: Whether nothing of the run goes on any more.
+        until_s: When its time is up, by `time.monotonic`; `None`: never.
+        late: What it is ended with, once that has come.
     """
 
     def __init__(self, engine: Engine, request: Request) -> None:
@@ -33,6 +38,28 @@ class Parts:
         self.deciding = Deciding(engine, request, self.source, self.record)
         self.sample: Sample | None = None
         self.over = False
+        self.until_s: float | None = None
+        self.late: RunTimeoutError | None = None
+
+    def begin_clock(self) -> None:
+        """Let the run's time begin."""
+        if self.options.timeout is not None:
+            self.until_s = time.monotonic() + self.options.timeout
+
+    def is_late(self) -> bool:
+        """End the run if its time is up before all is called; return whether it is."""
+        if self.until_s is None or time.monotonic() < self.until_s:
+            return False
+        if self.source.left == 0:
+            return False
+        self.run_late()
+        return True
+
+    def run_late(self) -> None:
+        """End the run, since its time is up."""
+        assert self.options.timeout is not None
+        self.late = RunTimeoutError(self.options.timeout)
+        self.delivery.fail(self.late)
 
     @property
     def failed(self) -> bool:

@@ -91,7 +91,7 @@ class Probing:
                 count = self._call_batch(elements, count, taken)
                 if not self._reclaim():
                     break  # the meter's thread has taken the run over
-                if self._parts.failed or count < size:
+                if self._parts.failed or count < size or self._parts.is_late():
                     break
                 if self._is_enough():
                     break

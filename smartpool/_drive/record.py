@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from .._decide.facts import Profile
 from .._decide.kinds import WORKS_ABOVE_FREE, working
-from .._decide.plan import Plan, Reason
+from .._decide.plan import Fact, Plan, Reason
 from .._errors import NotPicklableError
 from .._report.report import Report
 from .._run.run import Run, Stats
 from .here import Here
+
+NAMED_MOST: Final = 5
+"""Items that a reason names, at most: a choice."""
 
 
 class Record:
@@ -79,7 +83,11 @@ class Record:
             workers=1 if in_loop else at_once,
             concurrency=calls_at_once,
             plan=plan,
-            reasons=(*(self.reasons or plan.reasons), *_let_go(run)),
+            reasons=(
+                *(self.reasons or plan.reasons),
+                *_called_again(run),
+                *_let_go(run),
+            ),
             items=sum(on.values()),
             on=on,
             wall_s=time.perf_counter() - self._began_s,
@@ -117,9 +125,38 @@ def _provisional(here: Here) -> Plan:
 
 
 def _let_go(run: Run | None) -> tuple[Reason, ...]:
-    """Return a reason for calls that could not be ended with the run, if any."""
+    """Return a reason for calls that could not be ended, if there were any."""
     count = 0 if run is None else run.stats.let_go
-    if not count:
+    if run is None or not count:
         return ()
+    items = run.stats.let_go_items
+    facts: dict[str, Fact] = {"calls": count}
     text = f"{count} calls could not be stopped, and go on by themselves"
-    return (Reason("let-go", text, {"calls": count}),)
+    if count == 1:
+        text = "1 call could not be stopped, and goes on by itself"
+    if items:
+        facts["first"] = items[0]
+        listed = ", ".join(map(str, items[:NAMED_MOST]))
+        text += f": item {listed}" if len(items) == 1 else f": items {listed}"
+        text += " and others" if len(items) > NAMED_MOST else ""
+    return (Reason("let-go", text, facts),)
+
+
+def _called_again(run: Run | None) -> tuple[Reason, ...]:
+    """Return a reason for items whose workers died, if they were called again."""
+    crashed = [] if run is None else run.stats.crashed
+    if not crashed:
+        return ()
+    count = len(set(crashed))
+    who = f"{count} items were called again, the first of them item {crashed[0]}"
+    if count == 1:
+        who = f"item {crashed[0]} was called again"
+    text = f"{who}: a worker process had died while it was calling it"
+    if len(crashed) > count:
+        text += f", and that {len(crashed)} times in all"
+    facts: dict[str, Fact] = {
+        "items": count,
+        "first": crashed[0],
+        "deaths": len(crashed),
+    }
+    return (Reason("called-again", text, facts),)

@@ -25,6 +25,11 @@ class Options:
             the user's.
         lazy: Whether results are read one by one, so that input must not be pulled
             long before.
+        timeout: As in `run_parallel`.
+        item_timeout: As in `run_parallel`.
+        crash_retries: As in `run_parallel`.
+        isolated_by_pool: Why the pool wants no item called in this process; `None` if
+            it does not mind.
     """
 
     hint: Hint | None = None
@@ -34,12 +39,31 @@ class Options:
     return_exceptions: bool = False
     window: int | None = None
     lazy: bool = False
+    timeout: float | None = None
+    item_timeout: float | None = None
+    crash_retries: int = 0
+    isolated_by_pool: str | None = None
+
+    @property
+    def ends_calls(self) -> bool:
+        """Whether calls are to be ended, or called again when their worker has died."""
+        return self.item_timeout is not None or self.crash_retries > 0
+
+    @property
+    def isolated(self) -> str | None:
+        """Why no item may be called in this process; `None` if they may be."""
+        if self.item_timeout is not None:
+            return f"item_timeout={self.item_timeout:g}"
+        if self.crash_retries:
+            return f"crash_retries={self.crash_retries}"
+        return self.isolated_by_pool
 
     def for_run(
         self,
         mark: Hint | None,
         max_workers: int | None,
         backend: BackendName | None,
+        isolated: str | None,
         *,
         is_async: bool,
     ) -> Options:
@@ -49,6 +73,7 @@ class Options:
             mark: The function's decorator.
             max_workers: The pool's bound.
             backend: The pool's backend.
+            isolated: Why the pool wants no item called in this process, or `None`.
             is_async: Whether the function is an `async def`.
         """
         chosen = self.backend or backend
@@ -64,6 +89,10 @@ class Options:
             self.return_exceptions,
             self.window,
             self.lazy,
+            self.timeout,
+            self.item_timeout,
+            self.crash_retries,
+            isolated,
         )
 
 
@@ -74,6 +103,9 @@ class Pinned:
 
 
 pinned: Final = Pinned()
+
+SECONDS_MOST: Final = 1e9
+"""Some thirty years: more than this no clock is asked for. A guess."""
 
 SHORT_MOST: Final = 60
 """Characters of a wrong value that an error shows."""
@@ -102,8 +134,17 @@ def check_request(
     options: Options,
     max_workers: int | None = None,
     backend: BackendName | None = None,
+    isolated: str | None = None,
 ) -> Request:
     """Return the request if it makes sense, for a pool with a bound and a backend.
+
+    Args:
+        fn: What to call.
+        iterables: What to call it with.
+        options: How, as the call has it.
+        max_workers: The pool's bound.
+        backend: The pool's backend.
+        isolated: Why the pool wants no item called in this process, or `None`.
 
     Raises:
         TypeError: If something is of the wrong type.
@@ -117,8 +158,11 @@ def check_request(
         )
     check_iterables(fn, iterables)
     check_options(options)
+    _check_isolated(options.isolated or isolated, options.backend or backend)
     asynchronous = is_async(fn)
-    options = options.for_run(hint_of(fn), max_workers, backend, is_async=asynchronous)
+    options = options.for_run(
+        hint_of(fn), max_workers, backend, isolated, is_async=asynchronous
+    )
     if options.backend is not None:
         _check_backend_takes(options.backend, fn, asynchronous=asynchronous)
     return Request(fn, iterables, options, asynchronous)
@@ -180,6 +224,9 @@ def check_options(options: Options) -> None:
     check_count("chunksize", options.chunksize)
     check_count("buffersize", options.window)
     check_flag("return_exceptions", options.return_exceptions)
+    check_seconds("timeout", options.timeout)
+    check_seconds("item_timeout", options.item_timeout)
+    check_retries("crash_retries", options.crash_retries)
 
 
 def check_count(name: str, value: object) -> None:
@@ -191,6 +238,29 @@ def check_count(name: str, value: object) -> None:
     if value < 1:
         # The standard library's wording, which people and their tests know.
         raise ValueError(f"{name} must be greater than 0, not {value}")
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise unless `value` is `None` or a finite number above 0."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(
+            f"{name} must be a number of seconds or None, not {_short(value)}"
+        )
+    if not 0 < value <= SECONDS_MOST:  # `nan` is not, either
+        bound = f"at most {SECONDS_MOST:g}" if value > 0 else "greater than 0"
+        raise ValueError(
+            f"{name} must be {bound}, not {_short(value)}; None is no limit"
+        )
+
+
+def check_retries(name: str, value: object) -> None:
+    """Raise unless `value` is a whole number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, not {_short(value)}")
+    if value < 0:
+        raise ValueError(f"{name} must be 0 or greater, not {value}")
 
 
 def check_flag(name: str, value: object) -> None:
@@ -205,6 +275,15 @@ def check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         listed = ", ".join(repr(one) for one in allowed)
         error = ValueError if isinstance(value, str) else TypeError
         raise error(f"{name} must be {listed} or None, not {_short(value)}")
+
+
+def _check_isolated(isolated: str | None, backend: BackendName | None) -> None:
+    """Raise if what is asked for needs calls elsewhere, and the backend has none."""
+    if backend == "serial" and isolated is not None:
+        raise ValueError(
+            f"{isolated} cannot be kept with backend='serial', whose calls are made"
+            " right here; leave backend out, or write backend='processes'"
+        )
 
 
 def _check_backend_takes(

@@ -42,6 +42,9 @@ def serially(
             parts.delivery.fail(PoolClosedError("the pool was closed"))
             parts.end()
             return False
+        if parts.is_late():
+            parts.end()
+            return False
         first = parts.source.taken
         values = results if results is not None and len(results) == first else []
         count, took_s = _call_block(parts, size, values)

@@ -136,6 +136,7 @@ class Stream(Iterator[R], Generic[R]):
             self._drive.check_complete(self._drive.delivery.delivered)
             raise StopIteration
         notes.name_completed(error, early)
+        self._drive.tell_finished(self._drive.delivery.delivered + len(early))
         if isinstance(error, StopIteration):
             raise RuntimeError("fn raised StopIteration") from error  # noqa: TRY004
         raise error

@@ -100,6 +100,23 @@ def memory_limit(groups: Groups) -> int | None:
     return min(limits, default=None)
 
 
+def oom_kills(groups: Groups) -> dict[str, int]:
+    """Return how many processes the kernel has ended for want of memory.
+
+    Returns:
+        Path of a group to how many of it, or of groups below it, there were so far;
+        groups whose kernel does not say are left out.
+    """
+    kills: dict[str, int] = {}
+    for group in groups.memory:
+        name = "memory.oom_control" if group.version == 1 else "memory.events"
+        for line in _read(f"{group.directory}/{name}").splitlines():
+            word, _, count = line.partition(" ")
+            if word == "oom_kill" and count.strip().isdecimal():
+                kills[group.path] = int(count[:20])
+    return kills
+
+
 def _group_quota(group: Group) -> float | None:
     if group.version == 2:  # noqa: PLR2004 - "150000 100000", or "max 100000"
         quota, _, period = _read(f"{group.directory}/cpu.max").partition(" ")

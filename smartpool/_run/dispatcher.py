@@ -75,6 +75,8 @@ class Dispatcher:
     def take(self, count: int, most_bytes: int) -> list[Item]:
         """Take the next items, at least one, for a chunk.
 
+        One whose worker has crashed comes alone.
+
         Args:
             count: How many, at most.
             most_bytes: Their payloads together stay below this, if one item does.
@@ -82,6 +84,8 @@ class Dispatcher:
         items = [self._pending.popleft()]
         size = len(items[0].payload or b"")
         while self._pending and len(items) < count:
+            if items[0].crashes or self._pending[0].crashes:
+                break
             size += len(self._pending[0].payload or b"")
             if size > most_bytes:
                 break

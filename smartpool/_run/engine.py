@@ -22,6 +22,7 @@ Guarantees:
 from __future__ import annotations
 
 import selectors
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -39,7 +40,7 @@ from .._outcome import Outcome
 from .backends import Backends
 from .calls import Call, Calls
 from .closing import Closing
-from .messages import GilChanged, Observed, Outcomes, Over, Returned, Want
+from .messages import GilChanged, Late, Observed, Outcomes, Over, Returned, Want
 from .reactor import Reactor
 from .relief import Relief
 from .run import Run
@@ -268,6 +269,15 @@ class Engine:
             return
         self._runs[run.job.id] = run
         self._gil = gil_enabled()
+        if run.until_s is not None:
+            left_s = max(0.0, run.until_s - time.monotonic())
+            run.late = self.call_later(left_s, lambda: self._is_late(run))
+
+    def _is_late(self, run: Run) -> None:
+        """Stop a run whose time is up, wherever its caller is."""
+        if run.job.id in self._runs and not run.stopping:
+            run.inbox.put(Late())
+            self._cancel(run, GRACE_S)
 
     def _feed(
         self, run: Run, items: list[Item], *, more: bool, last: bool, taken_back: int
@@ -291,7 +301,10 @@ class Engine:
         if chunk.id not in run.backend_of:
             return
         items = run.dispatcher.settle(chunk, len(outcomes))
-        run.inbox.put(Outcomes(list(zip(items, outcomes, strict=False))))
+        settled = list(zip(items, outcomes, strict=False))
+        if run.killed:  # what fails now was ended by us, and is no result
+            settled = [one for one in settled if not one[1].failed]
+        run.inbox.put(Outcomes(settled))
         # Not left to the caller, who may be long at the input, or at what it reads.
         if run.job.stop_on_error and any(outcome.failed for outcome in outcomes):
             self._cancel(run, GRACE_S)
@@ -314,6 +327,8 @@ class Engine:
         self._take_back(run, run.dispatcher.finish(chunk))
         if usage.profile is not None and not run.stopping:
             run.inbox.put(Observed(usage.profile))
+        elif chunk.observe:
+            run.observe_again()
         self._notice_gil(run)
         if not run.stopping and (doubt := run.doubt()):
             run.inbox.put(doubt)
@@ -399,8 +414,7 @@ class Engine:
     def _end_if_over(self, run: Run, error: BaseException | None = None) -> None:
         if run.job.id in self._runs and run.dispatcher.over:
             del self._runs[run.job.id]
-            if run.grace is not None:
-                run.grace.cancel()
+            run.end_timers()
             try:
                 for backend in self._backends.made:
                     backend.forget(run.job)
@@ -424,6 +438,7 @@ class Engine:
 
     def _kill(self, run: Run) -> None:
         if run.job.id in self._runs:
+            run.killed = True
             for backend in self._backends_of(run):
                 backend.cancel(run.job)
                 backend.kill(run.job)
@@ -480,8 +495,7 @@ class Engine:
         """Yield all that is to be done when nothing of `run` is waited for."""
         yield run.dispatcher.stop
         yield partial(self._scheduler.release_all, run.tenant)
-        if run.grace is not None:
-            yield run.grace.cancel
+        yield run.end_timers
         for backend in self._backends_of(run):
             yield partial(backend.cancel, run.job)
             yield partial(backend.kill, run.job)

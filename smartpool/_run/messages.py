@@ -59,6 +59,11 @@ class GilChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """The run's time was up before it was over: it is being stopped."""
+
+
+@dataclass(frozen=True, slots=True)
 class Over:
     """Nothing of the run goes on any more. The last message."""
 
@@ -70,4 +75,6 @@ class Nudge:
     """Wakes who waits for the inbox, and says nothing."""
 
 
-Message = Nudge | Outcomes | Want | Returned | Observed | Doubt | GilChanged | Over
+Message = (
+    Nudge | Outcomes | Want | Returned | Observed | Doubt | GilChanged | Late | Over
+)

@@ -59,6 +59,8 @@ class Stats:
     cpu_s: float = 0.0
     most_at_once: int = 0
     let_go: int = 0
+    let_go_items: list[int] = field(default_factory=list[int])
+    crashed: list[int] = field(default_factory=list[int])
     chunks: int = 0
 
     @property
@@ -72,6 +74,10 @@ class Stats:
         self.busy_s += usage.wall_s
         self.cpu_s += usage.cpu_s
         self.let_go += usage.let_go
+        if usage.item is not None:
+            self.let_go_items.append(usage.item)
+        if usage.crashed is not None:
+            self.crashed.append(usage.crashed)
         self.chunks += 1
 
 
@@ -90,7 +96,10 @@ class Run:
         self.stats: Stats = Stats()
         self.backend_of: dict[int, tuple[Backend, float]] = {}
         self.stopping: bool = False
+        self.killed: bool = False
         self.grace: Watch | None = None
+        self.until_s: float | None = None
+        self.late: Watch | None = None
         # Whether a `Want` is not answered yet. A caller begins without one.
         self.asked: bool = True
         self.observe_next: bool = False
@@ -112,6 +121,16 @@ class Run:
         self.observe_next = plan.kind == "unknown" and plan.backend == "processes"
         self.tenant.share = share_of(plan, cpus)
         self.tenant.most = plan.concurrency
+
+    def end_timers(self) -> None:
+        """Wait for no time any more: it is over."""
+        for timer in (self.grace, self.late):
+            if timer is not None:
+                timer.cancel()
+
+    def observe_again(self) -> None:
+        """Have another chunk measured: who measured the last one has died."""
+        self.observe_next = self.plan.kind == "unknown"
 
     def split(self, items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
         """Return the items that its backend can take as they are, and the others."""

@@ -91,6 +91,13 @@ assert_type(run_parallel(fetch_part, ["a"], [80], [b""], [1]), Results[bytearray
 # options
 run_parallel(len, ["a"], hint="cpu", backend="threads", max_workers=2, chunksize=1)
 run_parallel(len, ["a"], hint=None, backend=None, max_workers=None, chunksize=None)
+assert_type(
+    run_parallel(len, ["a"], timeout=1, item_timeout=0.5, crash_retries=2), Results[int]
+)
+assert_type(
+    stream_parallel(len, ["a"], timeout=None, item_timeout=None, crash_retries=0),
+    Stream[int],
+)
 
 # exceptions among the results: only an annotation tells of them (see the docs)
 assert_type(run_parallel(len, ["a"], return_exceptions=True), Results[int])
@@ -128,6 +135,10 @@ with stream_parallel(len, ["a"]) as opened:
 with SmartPool(max_workers=2) as pool:
     assert_type(pool, SmartPool)
     assert_type(pool.run_parallel(len, ["a"]), Results[int])
+    assert_type(
+        pool.run_parallel(len, ["a"], timeout=1.5, crash_retries=1), Results[int]
+    )
+    assert_type(pool.stream_parallel(len, ["a"], item_timeout=1), Stream[int])
     assert_type(pool.run_parallel(add, [1], [2.0]), Results[float])
     assert_type(
         pool.run_parallel(three, [1], ["a"], [b""]), Results[tuple[int, str, bytes]]

@@ -111,6 +111,24 @@ class Loop:
         calls = [call for call in self._of(job) if self._take_back(call)]
         return [call.chunk for call in calls if self._calls.pop(call.chunk.id, None)]
 
+    def withdraw_unbegun(self, job: Job) -> list[Chunk]:
+        """Take back the chunks of `job` of which no item is called yet.
+
+        Others than `withdraw` this takes those, too, that have a task: it may wait for
+        its first step behind a call that blocks the loop.
+        """
+        chunks = self.withdraw(job)
+        for call in self._of(job):
+            if call.calling or self._calls.pop(call.chunk.id, None) is None:
+                continue
+            # Who is about to call looks after having said so: one of us sees the other.
+            if not call.calling:
+                chunks.append(call.chunk)
+                continue
+            self._calls[call.chunk.id] = call
+            self._ask(partial(self._finish_if_over, call))
+        return chunks
+
     def kill(self, what: Job | Chunk) -> None:
         """Cancel the tasks of a job, or of one chunk."""
         calls = self._of(what)
@@ -118,6 +136,21 @@ class Loop:
             # These, whatever becomes of them until the loop comes to it: a task that
             # has been let go meanwhile shall be cancelled, too.
             self._ask(partial(self._cancel, calls))
+
+    def calls_in_time(self) -> list[Call]:
+        """Return the calls whose items have an `item_timeout`."""
+        calls = list(self._calls.values())
+        return [one for one in calls if one.chunk.job.item_timeout_s is not None]
+
+    def expire(self, call: Call, position: int) -> None:
+        """Cancel the call of an item, if it is still at that, and begin no other."""
+        call.expired = position
+        self._ask(partial(self._expire, call, position))
+
+    def let_go_of(self, call: Call) -> None:
+        """Finish a chunk whose item has expired and was not ended by being cancelled."""
+        self.give_up()
+        self._finish(call, let_go=True)
 
     def let_go(self, what: Job | Chunk) -> None:
         """Finish those chunks that are not over, whatever the loop does."""
@@ -166,12 +199,14 @@ class Loop:
         """Finish a chunk with what it has, unless somebody has finished it."""
         if self._calls.pop(call.chunk.id, None) is None:
             return
-        outcomes = list(call.outcomes)  # a copy: the loop may go on with the call
+        outcomes = call.outcomes_at_the_end()
         began_s, now_s = call.began_s, time.perf_counter()
         wall_s = 0.0 if began_s is None else now_s - began_s
         if outcomes:
             self._host.report(call.chunk, outcomes)
-        self._host.finish(call.chunk, Usage(len(outcomes), wall_s, 0.0, let_go=let_go))
+        item = _item_let_go(call, len(outcomes)) if let_go else None
+        usage = Usage(len(outcomes), wall_s, 0.0, let_go=let_go, item=item)
+        self._host.finish(call.chunk, usage)
 
     def _finish_all(self) -> None:
         """Finish all chunks of a loop that has ended; those not begun go elsewhere."""
@@ -240,14 +275,18 @@ class Loop:
         chunk, job = call.chunk, call.chunk.job
         call.began_s = time.perf_counter()
         try:
-            for item in chunk.items:
+            for position, item in enumerate(chunk.items):
                 # First this, then the look: who lets go of it takes it out, then looks.
                 call.calling = True
                 if job.id in self._cancelled or chunk.id not in self._calls:
                     break
-                call.outcomes.append(await self._call_item(chunk, item))
+                call.called = position, time.perf_counter()
+                outcome = await self._call_item(chunk, item)
+                # Whatever it made of being cancelled: it has had its time.
+                expired = call.expired == position
+                call.outcomes.append(call.overdue() if expired else outcome)
                 call.calling = False
-                if call.outcomes[-1].failed and job.stop_on_error:
+                if expired or (outcome.failed and job.stop_on_error):
                     break
         finally:
             # At once: the next task's step may take long.
@@ -260,6 +299,16 @@ class Loop:
             return await call
         outcome: Outcome = await self._task(call, chunk.job)
         return outcome
+
+    def _expire(self, call: Call, position: int) -> None:
+        at = call.called
+        if call.calling and at is not None and at[0] == position and call.task:
+            call.task.cancel()
+
+    def _finish_if_over(self, call: Call) -> None:
+        """Finish a chunk that was out of `_calls` for a moment, if its task saw that."""
+        if call.task is not None and call.task.done():
+            self._finish(call)
 
     def _cancel(self, calls: list[Call]) -> None:
         for call in calls:
@@ -281,6 +330,13 @@ class Loop:
         finally:
             self._over = True
             self._loop.stop()
+
+
+def _item_let_go(call: Call, outcomes: int) -> int | None:
+    """Return the index of the item that goes on by itself: perhaps the one expired."""
+    position = outcomes if call.expired is None else call.expired
+    items = call.chunk.items
+    return items[position].index if position < len(items) else None
 
 
 def _is_of_a_task(exc: BaseException) -> bool:

@@ -21,6 +21,30 @@ UNKNOWN: Final = 1 << 30
 """A return code that no process has."""
 
 
+def send(pid: int, pidfd: int, number: signal.Signals) -> None:
+    """Send a signal to the process alone; nothing if it has gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if pidfd >= 0:
+            signal.pidfd_send_signal(pidfd, number)
+        else:
+            os.kill(pid, number)
+
+
+def is_stopped(pid: int, *, unless_known: bool = True) -> bool:
+    """Return whether the process, whose first thread calls the items, stands still.
+
+    Args:
+        pid: The process.
+        unless_known: What to return where the system does not say.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state = file.read().rpartition(b") ")[2][:1]
+    except OSError:  # there is no such file system; or the process has gone
+        return unless_known
+    return state in (b"T", b"t")
+
+
 def kill_group(pid: int, pidfd: int) -> None:
     """Send SIGKILL to the group that `pid` leads, dead or alive but not yet reaped."""
     if pidfd >= 0:
@@ -45,19 +69,25 @@ def reap(process: subprocess.Popen[bytes]) -> bool:
     if process.returncode is not None:
         return True
     try:
-        pid, status = os.waitpid(process.pid, os.WNOHANG)
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
     except ChildProcessError:  # SIGCHLD is ignored, or somebody else waited for it
         process.returncode = UNKNOWN
         return True
     if pid == 0:
         return False
     process.returncode = os.waitstatus_to_exitcode(status)
+    process.maxrss = usage.ru_maxrss  # type: ignore[attr-defined]  # with the other
     return True
 
 
 def exit_code(process: subprocess.Popen[bytes]) -> int | None:
     """Return how a reaped process ended, as `subprocess` has it; `None`: unknown."""
     return None if process.returncode == UNKNOWN else process.returncode
+
+
+def maxrss(process: subprocess.Popen[bytes]) -> int:
+    """Return `ru_maxrss` of a reaped process; 0 if it was lost."""
+    return getattr(process, "maxrss", 0)
 
 
 def reap_until(process: subprocess.Popen[bytes], pidfd: int, deadline: float) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from ... import _fork
 from ..base import Chunk, Host, Job, Watch
+from .deadlines import Deadlines
 from .worker import Care, Listener, Placed, Worker
 
 __all__ = ["Care", "Placing"]
@@ -61,6 +62,7 @@ class Placing:
         self._sent_by_dead = 0
         self._closed = False
         self.workers: list[Worker] = []
+        self._deadlines = Deadlines(host, self.workers)
 
     @property
     def ready(self) -> int:
@@ -87,7 +89,9 @@ class Placing:
         """Bring what is queued to workers, and start as many as it takes."""
         while self._queue and self._idle:
             placed = self._queue.popleft()
-            self._choose(placed.chunk.job).send(placed)
+            worker = self._choose(placed.chunk.job)
+            worker.send(placed)
+            self._deadlines.begun(worker)
         if not self._queue:
             return
         starting = sum(not worker.ready for worker in self.workers)

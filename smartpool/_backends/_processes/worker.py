@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from ..._worker.shelf import LARGEST_BYTES, Shelf
 from ..base import Chunk, Host, Job, Watch
 from . import ending
 from .channel import Channel
+from .deaths import Death, Vitals
 from .payloads import Function
 from .start import start
 
@@ -109,6 +111,7 @@ class Worker:
         left: It went when it was asked to, or for a reason that is known.
         calls: Items that it has called.
         rested_s: When it began to be idle, by `time.monotonic()`.
+        overdue: Position of the item for which it was killed, or `None`.
     """
 
     def __init__(self, host: Host, listener: Listener, cpus: int, care: Care) -> None:
@@ -117,6 +120,7 @@ class Worker:
         Raises:
             OSError: If it cannot be started.
         """
+        self._vitals = Vitals()
         started = start(cpus, care.initializer)
         self._most_calls = care.most_calls
         self._host = host
@@ -131,6 +135,7 @@ class Worker:
         self._jobs: dict[int, bytes] = {}
         self._shelf = Shelf()
         self.doomed = self.left = False
+        self.overdue: int | None = None
         self.calls = 0
         self.rested_s = 0.0
         self.placed: Placed | None = None
@@ -244,21 +249,48 @@ class Worker:
         if self._pidfd < 0:
             self._host.call_later(_LOOK_AGAIN_S, self._look)
 
+    def called_s(self) -> float | None:
+        """Return how long the item has been called that it is at; `None`: at none.
+
+        Of a worker that goes on it may be too much, if it moves on meanwhile.
+        """
+        shared = self._board.words
+        began_ns = shared[words.STARTED_NS]
+        if self.calling() is None:
+            return None
+        return (time.monotonic_ns() - began_ns) / 1e9
+
+    def suspend(self) -> None:
+        """Have it stand still, soon."""
+        ending.send(self.pid, self._pidfd, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have it go on."""
+        ending.send(self.pid, self._pidfd, signal.SIGCONT)
+
+    def kill_overdue(self) -> None:
+        """Kill it for the item that it is at, which has had its time."""
+        self.overdue = self.calling()
+        self.kill()
+
     def unsent(self) -> Iterator[tuple[int, int, memoryview]]:
         """Yield records of the present chunk that a dead worker had not sent yet."""
         if self._board.words[words.TURN] == self.turn:
             yield from wire.unpack_records(memoryview(bytes(self._board.unsent())))
 
     def calling(self) -> int | None:
-        """Return the position of the item that it was calling when it died."""
+        """Return the position of the item that it is calling, or was when it died."""
         shared = self._board.words
         if shared[words.TURN] != self.turn or shared[words.POSITION] == 0:
             return None
         return int(shared[words.POSITION]) - 1
 
-    def exit_code(self) -> int | None:
-        """Return how a dead worker ended, as `subprocess` has it; `None`: unknown."""
-        return ending.exit_code(self._process)
+    def death(self) -> Death:
+        """Return what is known of how a dead worker ended."""
+        code = ending.exit_code(self._process)
+        peak_bytes = self._vitals.peak_bytes(ending.maxrss(self._process))
+        hint = self._vitals.hint(code)
+        return Death(self.calling(), self.overdue, code, peak_bytes, hint)
 
     def busy_s(self) -> float:
         """Return how long ago it was sent what it is calling."""

@@ -17,6 +17,7 @@ from ..facts import Machine, Profile, Workload
 from ..plan import Plan
 from ..situation import Facts
 from .asked import COROUTINES, PINNED
+from .isolated import ISOLATED
 from .rule import Rule
 from .serially import NOTHING_LEFT, ONE_BY_ONE, TINY, TOO_LITTLE
 from .spreading import (
@@ -34,6 +35,7 @@ from .staying import DEAR_TRAVEL, STAYS_HERE
 RULES: Final[tuple[Rule, ...]] = (
     PINNED,
     COROUTINES,
+    ISOLATED,
     NOTHING_LEFT,
     TINY,
     ONE_BY_ONE,

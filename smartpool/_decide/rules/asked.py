@@ -6,6 +6,7 @@ from typing import Final
 
 from ..making import event_loop, mixed_processes, planned, waiting_threads
 from ..plan import Plan, Reason
+from ..sentences import not_kept
 from ..situation import Facts
 from .rule import Rule
 
@@ -13,7 +14,10 @@ from .rule import Rule
 def _pinned(facts: Facts) -> Plan:
     name = facts.workload.backend
     assert name is not None
-    reason = Reason("pinned", f"backend={name!r} was asked for", {"backend": name})
+    text = f"backend={name!r} was asked for"
+    if name != "processes" and (lost := not_kept(facts)):
+        text = f"{text}; {lost}"
+    reason = Reason("pinned", text, {"backend": name})
     if name == "serial":
         return planned(facts, "serial", 1, reason)
     if name == "event_loop":
@@ -38,6 +42,8 @@ PINNED: Final = Rule(
 
 def _coroutines(facts: Facts) -> Plan:
     text = "fn is an async def: its calls share one event loop, and wait side by side"
+    if lost := not_kept(facts):
+        text = f"{text}; {lost}"
     return event_loop(facts, _with_hint(facts, Reason("coroutines", text)))
 
 

@@ -1,0 +1,1 @@
+"""Parts of the backend that calls items on threads."""
