@@ -82,8 +82,9 @@ def test_submit_an_async_def(pool: SmartPool) -> None:
         await asyncio.sleep(0)
         return 2 * x
 
-    assert pool.submit(double, 4).result(HANG_S) == 8
-    assert list(pool.map(double, range(3))) == [0, 2, 4]
+    anything: Any = double
+    assert pool.submit(anything, 4).result(HANG_S) == 8
+    assert list(pool.map(anything, range(3))) == [0, 2, 4]
 
 
 @places
@@ -246,6 +247,12 @@ def test_context_variables_on_threads() -> None:
         )
 
 
+WRONG: dict[str, Any] = {
+    "initializer": {"initializer": 3},
+    "initargs": {"initargs": [1]},
+}
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -256,8 +263,8 @@ def test_context_variables_on_threads() -> None:
         (lambda pool: pool.map(abs, [], buffersize=0), "buffersize must be greater"),
         (lambda pool: pool.map(abs, [], timeout="1"), "timeout must be a number"),
         (lambda pool: pool.shutdown(1), "wait must be True or False"),
-        (lambda _: SmartPool(initializer=3), "initializer must be callable"),
-        (lambda _: SmartPool(initargs=[1]), "initargs must be a tuple"),
+        (lambda _: SmartPool(**WRONG["initializer"]), "initializer must be callable"),
+        (lambda _: SmartPool(**WRONG["initargs"]), "initargs must be a tuple"),
         (lambda _: SmartPool(max_tasks_per_child=0), "must be greater than 0"),
         (
             lambda _: SmartPool(backend="threads", max_tasks_per_child=2),

@@ -5,18 +5,22 @@ here). What they ask of a `ProcessPoolExecutor`'s insides, and the one promise t
 smartpool makes differently on purpose, are left out, each with its reason.
 """
 
+# mypy: ignore-errors
+# ruff: noqa: E402 - those imports come after the look whether they can be
+# (the standard library's tests have no types, and all of this derives from them)
+
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import unittest
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -39,22 +43,17 @@ def _ships_its_tests() -> bool:
 if not _ships_its_tests():
     pytest.skip("this Python has no tests of executors", allow_module_level=True)
 
-if not TYPE_CHECKING:
-    from test.test_concurrent_futures import test_deadlock
-    from test.test_concurrent_futures.executor import ExecutorTest
-    from test.test_concurrent_futures.test_as_completed import AsCompletedTests
-    from test.test_concurrent_futures.test_deadlock import ExecutorDeadlockTest
-    from test.test_concurrent_futures.test_init import (
-        FailingInitializerMixin,
-        InitializerMixin,
-    )
-    from test.test_concurrent_futures.test_shutdown import ExecutorShutdownTest
-    from test.test_concurrent_futures.test_wait import WaitTests
-    from test.test_concurrent_futures.util import BaseTestCase, ExecutorMixin
-else:
-    AsCompletedTests = BaseTestCase = ExecutorDeadlockTest = ExecutorMixin = Any
-    ExecutorShutdownTest = ExecutorTest = FailingInitializerMixin = Any
-    InitializerMixin = WaitTests = test_deadlock = Any
+from test.test_concurrent_futures import test_deadlock
+from test.test_concurrent_futures.executor import ExecutorTest
+from test.test_concurrent_futures.test_as_completed import AsCompletedTests
+from test.test_concurrent_futures.test_deadlock import ExecutorDeadlockTest
+from test.test_concurrent_futures.test_init import (
+    FailingInitializerMixin,
+    InitializerMixin,
+)
+from test.test_concurrent_futures.test_shutdown import ExecutorShutdownTest
+from test.test_concurrent_futures.test_wait import WaitTests
+from test.test_concurrent_futures.util import BaseTestCase, ExecutorMixin
 
 pytestmark = [
     pytest.mark.heavy,  # they sleep for most of a minute
@@ -84,8 +83,28 @@ def script(code: str) -> tuple[bytes, bytes]:
     return done.stdout, done.stderr
 
 
+def pool_with_context(
+    max_workers: int | None = None, *, mp_context: object = None, **options: Any
+) -> SmartPool:
+    """Make a pool as these tests do, which name a start method."""
+    return SmartPool(max_workers, **options)
+
+
 class Ours(ExecutorMixin):
     executor_type = SmartPool
+
+
+class Managed(ExecutorMixin):
+    """With a manager's process for events; forked, since that starts no other one."""
+
+    executor_type = staticmethod(pool_with_context)
+    ctx = "fork"
+
+    def create_event(self) -> Any:
+        return self.manager.Event()
+
+    def create_barrier(self, *args: Any, **kwargs: Any) -> Any:
+        return self.manager.Barrier(*args, **kwargs)
 
 
 class OurThreads(ExecutorMixin):
@@ -94,6 +113,12 @@ class OurThreads(ExecutorMixin):
     def setUp(self) -> None:
         self.executor_kwargs = {**self.executor_kwargs, "backend": "threads"}
         super().setUp()
+
+    def create_event(self) -> Any:
+        return threading.Event()
+
+    def create_barrier(self, *args: Any, **kwargs: Any) -> Any:
+        return threading.Barrier(*args, **kwargs)
 
 
 class TestExecutor(ExecutorTest, Ours, BaseTestCase):
@@ -104,7 +129,7 @@ class TestExecutorOnThreads(ExecutorTest, OurThreads, BaseTestCase):
     pass
 
 
-class TestWait(WaitTests, Ours, BaseTestCase):
+class TestWait(WaitTests, Managed, BaseTestCase):
     pass
 
 
@@ -112,7 +137,7 @@ class TestWaitOnThreads(WaitTests, OurThreads, BaseTestCase):
     pass
 
 
-class TestAsCompleted(AsCompletedTests, Ours, BaseTestCase):
+class TestAsCompleted(AsCompletedTests, Managed, BaseTestCase):
     pass
 
 
@@ -133,6 +158,7 @@ class TestShutdown(ExecutorShutdownTest, Ours, BaseTestCase):
     # The three that name an executor of `concurrent.futures` in a program: with ours.
 
     def test_interpreter_shutdown(self) -> None:
+        """The end of the program waits for what was submitted."""
         out, err = script(
             "from smartpool import SmartPool\n"
             "from test.test_concurrent_futures.test_shutdown import sleep_and_print\n"
@@ -142,6 +168,7 @@ class TestShutdown(ExecutorShutdownTest, Ours, BaseTestCase):
         assert out.strip() == b"apple"
 
     def test_submit_after_interpreter_shutdown(self) -> None:
+        """It is refused, in words."""
         out, err = script(
             "import atexit\n"
             "from smartpool import SmartPool\n"
@@ -159,6 +186,7 @@ class TestShutdown(ExecutorShutdownTest, Ours, BaseTestCase):
         assert out.strip() == b"runtime-error"
 
     def test_hang_gh83386(self) -> None:
+        """A pool that was shut down without waiting does not hang at exit."""
         out, err = script(
             "from smartpool import SmartPool\n"
             "from test.test_concurrent_futures.test_shutdown import sleep_and_print\n"
@@ -170,21 +198,8 @@ class TestShutdown(ExecutorShutdownTest, Ours, BaseTestCase):
         assert out.strip() == b"apple"
 
 
-def pool_with_context(
-    max_workers: int | None = None, *, mp_context: object = None, **options: Any
-) -> SmartPool:
-    """Make a pool as these tests do, which name a start method."""
-    assert mp_context is not None
-    return SmartPool(max_workers, **options)
-
-
-class TestDeadlock(ExecutorDeadlockTest, ExecutorMixin, BaseTestCase):
-    ctx = "spawn"
+class TestDeadlock(ExecutorDeadlockTest, Managed, BaseTestCase):
     TIMEOUT = LIMIT_S
-    executor_type = staticmethod(pool_with_context)
-
-    def get_context(self) -> Any:
-        return multiprocessing.get_context(self.ctx)
 
     def _fail_on_deadlock(self, executor: SmartPool) -> None:
         executor.close()
@@ -194,13 +209,16 @@ class TestDeadlock(ExecutorDeadlockTest, ExecutorMixin, BaseTestCase):
     # the standard library breaks the pool.
 
     def test_error_at_task_unpickle(self) -> None:
+        """It is the outcome of the call."""
         self.addCleanup(setattr, sys, "stderr", sys.stderr)
         self._check_crash(UnpicklingError, id, test_deadlock.ErrorAtUnpickle())
 
     def test_exit_at_task_unpickle(self) -> None:
+        """It is the outcome of the call."""
         self._check_crash(SystemExit, id, test_deadlock.ExitAtUnpickle())
 
     def test_error_during_result_unpickle_in_result_handler(self) -> None:
+        """It is the outcome of the call."""
         self.addCleanup(setattr, sys, "stderr", sys.stderr)
         self._check_crash(
             UnpicklingError,
@@ -210,6 +228,7 @@ class TestDeadlock(ExecutorDeadlockTest, ExecutorMixin, BaseTestCase):
         )
 
     def test_exit_during_result_unpickle_in_result_handler(self) -> None:
+        """It is the outcome of the call."""
         self._check_crash(
             SystemExit, test_deadlock._return_instance, test_deadlock.ExitAtUnpickle
         )
@@ -217,6 +236,7 @@ class TestDeadlock(ExecutorDeadlockTest, ExecutorMixin, BaseTestCase):
     # What exits while its result is pickled cannot be pickled.
 
     def test_exit_during_result_pickle_on_worker(self) -> None:
+        """It is the outcome of the call."""
         self._check_crash(
             smartpool.NotPicklableError,
             test_deadlock._return_instance,

@@ -48,12 +48,12 @@ class Place:
         fn = self.job.fn
         named = type(fn) in (FunctionType, BuiltinFunctionType)
         if self.backend.travels and named and self.job.function.by_name:
-            self._state, self.shared = (*_code(fn), _cwd(), [*sys.path]), True
+            self._state, self.shared = (*_code(fn), *_around(), [*sys.path]), True
         return self.shared
 
     def holds(self) -> bool:
         """Return whether all is still as it was."""
-        return self._state == (*_code(self.job.fn), _cwd(), sys.path)
+        return self._state == (*_code(self.job.fn), *_around(), sys.path)
 
 
 class Jobs:
@@ -120,8 +120,10 @@ def _code(fn: Any) -> tuple[object, ...]:  # noqa: ANN401
     return fn.__code__, id(fn.__defaults__), id(fn.__kwdefaults__)
 
 
-def _cwd() -> str:
+def _around() -> tuple[str, bool]:
+    """Return what a worker is told of the program, as far as it changes at times."""
+    managed = "multiprocessing.managers" in sys.modules
     try:
-        return os.getcwd()
+        return os.getcwd(), managed
     except OSError:  # it has been removed
-        return ""
+        return "", managed

@@ -152,6 +152,8 @@ class Submitting:
 
     def cancel_waiting(self) -> None:
         """Cancel the calls that have not begun."""
+        if self._engine is not None:
+            self._engine.catch_up()  # some of them may begin just now
         for future in self.pending:
             if not future.running():
                 future.cancel()

@@ -22,6 +22,7 @@ Guarantees:
 from __future__ import annotations
 
 import selectors
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from itertools import chain
 from queue import SimpleQueue
 from typing import Final, Protocol
 
+from .._aside import SIGNAL_S
 from .._backends.base import Backend, Chunk, Item, Job, Usage, Watch
 from .._decide.facts import BackendName
 from .._decide.plan import Plan
@@ -194,6 +196,13 @@ class Engine:
     def cancel_call(self, call: Call) -> None:
         """End a call, if it goes on and none of its listeners waits for it."""
         self._reactor.hand_over(lambda: self._cancel_call(call))
+
+    def catch_up(self) -> None:
+        """Wait until all that was handed over so far has been taken in."""
+        done = threading.Event()
+        self._reactor.hand_over(done.set)
+        while not (done.wait(SIGNAL_S) or self.closed):
+            pass
 
     def forget(self, backend: Backend, job: Job) -> None:
         """Have `backend` drop what it keeps for a job of single calls."""

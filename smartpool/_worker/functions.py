@@ -76,6 +76,10 @@ class Functions:
     def _surround(self, job: dict[str, Any]) -> None:
         """Go where the job's caller was. Only a change of job undoes `os.chdir`."""
         nesting.cpus = job["cpus"]
+        if job["authkey"]:
+            from multiprocessing.process import current_process
+
+            current_process().authkey = job["authkey"]
         if job["path"] != self._path:
             self._path = job["path"]
             sys.path[:] = self._path

@@ -134,7 +134,8 @@ def pack_job(**fields: Any) -> list[Buffer]:  # noqa: ANN401 - what marshal take
 
     Its fields: `id`; `content` and `data`, the function's bytes (`None` if the worker
     still has them); `fingerprint`, of a function that travels by reference;
-    `is_async`; `cwd` and `path`, the surroundings; `cpus`, for what is nested.
+    `is_async`; `cwd` and `path`, the surroundings; `authkey`, for managers of the
+    parent's; `cpus`, for what is nested.
     """
     data = fields.pop("data")
     head = marshal.dumps(fields | {"here": data is not None})

@@ -41,6 +41,8 @@ class Function:
         deaths: Workers that died in a row before they called an item with it.
         cwd: The directory to call it in; empty if that is not known.
         path: The `sys.path` to call it with.
+        authkey: What proxies of a `multiprocessing` manager need to reach it; empty
+            where this program has none.
     """
 
     data: bytes
@@ -51,6 +53,7 @@ class Function:
     deaths: int = 0
     cwd: str = ""
     path: list[str] = field(default_factory=list)
+    authkey: bytes = b""
 
 
 def prepare(job: Job) -> Function:
@@ -67,6 +70,7 @@ def prepare(job: Job) -> Function:
         fingerprint(job.fn) if by_name else b"",
         cwd=_cwd(),
         path=strings(sys.path),
+        authkey=_authkey(),
     )
 
 
@@ -166,6 +170,13 @@ def _name(data: bytes, job: Job) -> bytes:
     if len(data) < LARGEST_BYTES:
         return content_name(data)
     return b"%16d" % job.id
+
+
+def _authkey() -> bytes:
+    """Return what a worker needs to talk to managers of this program, if it has any."""
+    if "multiprocessing.managers" not in sys.modules:
+        return b""
+    return bytes(sys.modules["multiprocessing"].current_process().authkey)
 
 
 def _cwd() -> str:

@@ -349,6 +349,7 @@ class Worker:
                 is_async=job.is_async,
                 cwd=function.cwd,
                 path=function.path,
+                authkey=function.authkey,
                 cpus=job.cpus,
             )
         )
