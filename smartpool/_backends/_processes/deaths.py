@@ -18,6 +18,22 @@ _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 """What `ru_maxrss` counts in, by getrusage(2): bytes on macOS, else kilobytes."""
 
 
+def own_peak_bytes() -> int:
+    """Return the most memory that this program has had; 0 if that is not known.
+
+    `ru_maxrss` will do where there is no better: it may be that of another program,
+    which this process was before, or which started it.
+    """
+    try:
+        with open("/proc/self/status", "rb") as file:
+            return int(file.read().partition(b"VmHWM:")[2].split(maxsplit=1)[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        pass
+    if resource is None:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+
+
 @dataclass(frozen=True, slots=True)
 class Death:
     """What is known of a worker's death.
@@ -47,13 +63,12 @@ class Vitals:
         """Look, just before the worker begins."""
         self._kills = self._oom_kills()
         # The kernel lets a new program begin with the peak of who started it.
-        self._inherited = 0
-        if resource is not None:
-            self._inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self._inherited_bytes = own_peak_bytes()
 
     def peak_bytes(self, maxrss: int) -> int | None:
         """Return the worker's peak; `None` if `maxrss` may be this program's own."""
-        return maxrss * _RSS_UNIT if maxrss > self._inherited else None
+        peak_bytes = maxrss * _RSS_UNIT
+        return peak_bytes if peak_bytes > self._inherited_bytes else None
 
     def hint(self, code: int | None) -> str:
         """Return whether processes were killed meanwhile for want of memory."""
