@@ -38,7 +38,7 @@ napoleon_use_ivar = True
 # Names in signatures that have no page here: type variables, aliases of private
 # modules, and what belongs to the standard library.
 nitpick_ignore_regex = [
-    ("py:.*", r"(smartpool\._[\w.]*\.)?[A-Z]\d?(_co|_contra)?"),
+    ("py:.*", r"~?(smartpool\._[\w.]*\.)?[A-Z]\d?(_co|_contra)?"),
     ("py:.*", r"(smartpool\._.*|_[A-Za-z].*)"),
     ("py:.*", r"(collections|concurrent|typing|types|contextlib|os|abc)\..*"),
     ("py:class", r"(Callable|Iterable|Iterator|Awaitable|Mapping|Any|Self|Literal).*"),

@@ -115,7 +115,6 @@ class SmartPool(Runs, Executor):
     def map(
         self,
         fn: Callable[..., R],
-        /,
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,

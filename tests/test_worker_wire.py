@@ -46,11 +46,11 @@ def test_frames_come_out_as_they_went_in(
 @given(st.integers(0, 3), st.integers(0, 9), st.lists(st.binary(max_size=50)))
 def test_chunks(flags: int, first: int, payloads: list[bytes]) -> None:
     """A chunk's frame holds all that it was made of, empty payloads too."""
-    _, *body = wire.pack_chunk(7, 8, flags, first, payloads)
+    _, *body = wire.pack_chunk(7, 8, flags, first, payloads, files=2)
 
-    turn, job_id, *rest, views = wire.unpack_chunk(b"".join(body))
+    turn, job_id, *rest, views, files = wire.unpack_chunk(b"".join(body))
 
-    assert (turn, job_id, rest) == (7, 8, [flags, first])
+    assert (turn, job_id, rest, files) == (7, 8, [flags, first], 2)
     assert [bytes(view) for view in views] == payloads
 
 
@@ -69,11 +69,11 @@ def test_outcomes_with_and_without_a_finish() -> None:
     """Records and what the chunk took share a frame."""
     record = wire.RECORD.pack(2, wire.ERROR, 3) + b"abc"
     for finish in (None, (1, 2.0, 3.0, b"profile")):
-        _, *body = wire.pack_outcomes(5, [record, record], finish)
+        _, *body = wire.pack_outcomes(5, [record, record], finish, files=1)
 
-        turn, records, came = wire.unpack_outcomes(b"".join(body))
+        turn, records, came, files = wire.unpack_outcomes(b"".join(body))
 
-        assert (turn, came) == (5, finish)
+        assert (turn, came, files) == (5, finish, 1)
         found = [(p, tag, bytes(data)) for p, tag, data in wire.unpack_records(records)]
         assert found == [(2, wire.ERROR, b"abc")] * 2
 
@@ -116,8 +116,8 @@ def test_the_outbox_keeps_its_guarantee(sizes: list[int]) -> None:
         outbox.put(position, wire.VALUE, bytes([position]) * size)
         known: list[tuple[int, int]] = []
         for body in link.sent:
-            turn, records, finish = wire.unpack_outcomes(body)
-            assert (turn, finish) == (4, None)
+            turn, records, finish, files = wire.unpack_outcomes(body)
+            assert (turn, finish, files) == (4, None, 0)
             known += [(p, len(data)) for p, _, data in wire.unpack_records(records)]
         unsent = bytes(theirs.unsent())
         known += [(p, len(d)) for p, _, d in wire.unpack_records(memoryview(unsent))]

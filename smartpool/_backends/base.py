@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Protocol
 
 from .._decide.facts import BackendName, Profile
 from .._outcome import Outcome
+from .._worker.memory import Packed
 
 Arguments = tuple[Any, ...] | list[Any]
 """What a function is called with: a tuple, or a list of a tuple and of keywords."""
@@ -44,7 +45,7 @@ class Item:
 
     index: int
     args: tuple[Any, ...]
-    payload: bytes | None = None
+    payload: bytes | Packed | None = None
     kwargs: dict[str, Any] | None = None
     crashes: int = 0
 

@@ -28,6 +28,7 @@ from typing import ClassVar, Final
 from .._decide.facts import BackendName
 from .._errors import PoolClosedError
 from .._lock import Lock
+from .._outcome import Outcome
 from ._event_loop.calls import Call
 from ._event_loop.loop import CANCEL_S, Loop
 from .alarm import Alarm, together_s
@@ -51,7 +52,7 @@ class EventLoop:
     name: ClassVar[BackendName] = "event_loop"
     travels: ClassVar[bool] = False
     stoppable: ClassVar[bool] = True
-    broken: ClassVar[None] = None
+    broken: Outcome | None = None
 
     def __init__(self, host: Host) -> None:
         self._host = host

@@ -35,6 +35,8 @@ from .._decide.facts import BackendName, Profile
 from .._errors import ItemTimeoutError, SmartPoolError
 from .._outcome import Error, Outcome
 from .._worker import wire
+from .._worker.descriptors import close
+from .._worker.memory import Parcel, close_all_in_child, is_apart
 from .._worker.pickling import loads
 from ._processes import payloads
 from ._processes.by_value import ByValue
@@ -211,6 +213,7 @@ class Processes:
     def after_fork_in_child(self) -> None:
         """Let go of the workers in a child: they belong to the parent."""
         self._placing.abandon()
+        close_all_in_child()
 
     # What workers say, passed on by their channels.
 
@@ -243,11 +246,13 @@ class Processes:
         self._placing.dispatch()
 
     def _on_outcomes(self, worker: Worker, body: wire.Buffer) -> None:
-        turn, records, finish = wire.unpack_outcomes(body)
+        turn, records, finish, files = wire.unpack_outcomes(body)
+        fds = worker.take(files) if files else []
         placed = worker.placed
         if placed is None or turn != worker.turn:
+            close(fds)
             return
-        outcomes = self._outcomes(placed, wire.unpack_records(records))
+        outcomes = self._outcomes(placed, wire.unpack_records(records), fds)
         if finish is None:
             if outcomes:
                 self._host.report(placed.chunk, outcomes)
@@ -289,17 +294,25 @@ class Processes:
             self._host.report(placed.chunk, outcomes)
 
     def _outcomes(
-        self, placed: Placed, records: Iterable[tuple[int, int, memoryview]]
+        self,
+        placed: Placed,
+        records: Iterable[tuple[int, int, memoryview]],
+        fds: Iterable[int] = (),
     ) -> list[Outcome]:
         """Take in records of `placed`, each once, however often it came."""
         outcomes: list[Outcome] = []
+        files = iter(fds)
         for position, tag, data in records:
+            apart = tag == wire.VALUE and is_apart(data)
+            parcel = Parcel(data, next(files)) if apart else None
             if position != placed.done:
+                if parcel is not None:
+                    parcel.close()
                 continue
             if tag == wire.UNLOADABLE:
                 placed.unloadable = wire.unpack_unloadable(data)
                 break
-            outcomes.append(Encoded(tag, data))
+            outcomes.append(Encoded(tag, data, parcel))
             placed.done += 1
             placed.function.deaths = 0
         return outcomes

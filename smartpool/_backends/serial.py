@@ -69,7 +69,7 @@ class Serial:
     name: ClassVar[BackendName] = "serial"
     travels: ClassVar[bool] = False
     stoppable: ClassVar[bool] = False
-    broken: ClassVar[None] = None
+    broken: Outcome | None = None
 
     def __init__(self, host: Host) -> None:
         self._host = host

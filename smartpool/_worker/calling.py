@@ -13,7 +13,8 @@ from time import monotonic_ns, thread_time
 
 from . import board as words
 from . import wire
-from .pickling import dumps, loads, missing_module
+from .memory import Parcel
+from .pickling import dumps_apart, loads, missing_module
 from .raised import dump_error
 
 TYPE_CHECKING = False
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .board import Board
+    from .memory import Packed
     from .outbox import Outbox
 
-    Call = Callable[[Callable[..., Any], memoryview], tuple[int, bytes]]
+    Payload = memoryview | Parcel
+    Call = Callable[[Callable[..., Any], Payload], tuple[int, bytes | Packed]]
 
 
 def call_chunk(
@@ -32,7 +35,7 @@ def call_chunk(
     outbox: Outbox,
     fn: Callable[..., Any],
     first: int,
-    payloads: Sequence[memoryview],
+    payloads: Sequence[Payload],
     *,
     stop_on_error: bool,
     observe: bool,
@@ -52,16 +55,20 @@ def call_chunk(
 
 
 def outcome(
-    fn: Callable[..., Any], payload: memoryview, frames: int = 1
-) -> tuple[int, bytes]:
+    fn: Callable[..., Any], payload: Payload, frames: int = 1
+) -> tuple[int, bytes | Packed]:
     """Call `fn` and return what became of it: a tag, and bytes. Never raises.
 
     The first `frames` of a traceback are ours, of no interest to the user, and left out.
     """
+    buffers = None
     try:
-        args = loads(payload)
+        if isinstance(payload, Parcel):
+            payload, buffers = payload.open()
+        args = loads(payload, buffers=buffers)
     except BaseException as exc:  # noqa: BLE001 - user code runs in there
-        return unloadable(payload, exc)
+        return unloadable(payload, buffers, exc)
+    del buffers
     try:
         # A list has the keywords, too: the calls of `submit` may have some.
         result = fn(*args) if type(args) is tuple else fn(*args[0], **args[1])
@@ -72,20 +79,37 @@ def outcome(
         return wire.ERROR, dump_error(exc.with_traceback(below))
     del args  # before the result is pickled: they may be large
     try:
-        return wire.VALUE, dumps(result)
+        return wire.VALUE, dumps_apart(result)[0]
+    except OSError as exc:
+        return too_large(result, exc)
     except BaseException as exc:  # noqa: BLE001 - user code runs in there
         return unpicklable(result, exc)
 
 
-def unloadable(payload: memoryview, exc: BaseException) -> tuple[int, bytes]:
+def unloadable(
+    payload: Payload, buffers: list[memoryview] | None, exc: BaseException
+) -> tuple[int, bytes]:
     """Return the outcome of an item whose arguments could not be loaded."""
-    module = missing_module(payload) if isinstance(exc, _LOOKUP_ERRORS) else ""
+    module = ""
+    if isinstance(exc, _LOOKUP_ERRORS) and not isinstance(payload, Parcel):
+        module = missing_module(payload, buffers)
     if not module:
         return wire.ERROR, dump_error(exc)
     return wire.UNLOADABLE, wire.pack_unloadable(module, dump_error(exc))
 
 
 _LOOKUP_ERRORS = (ImportError, AttributeError)
+
+
+def too_large(result: object, exc: OSError) -> tuple[int, bytes]:
+    """Return the outcome of an item for whose result there is no memory."""
+    from .._errors import NotPicklableError
+
+    error = NotPicklableError(
+        f"the result, of type {type(result).__qualname__}, cannot come back from a"
+        f" worker process: there is no room for it in memory ({exc})"
+    )
+    return wire.ERROR, dump_error(error)
 
 
 def unpicklable(result: object, exc: BaseException) -> tuple[int, bytes]:
@@ -110,7 +134,7 @@ def _timed(
     outbox: Outbox,
     fn: Callable[..., Any],
     first: int,
-    payloads: Sequence[memoryview],
+    payloads: Sequence[Payload],
     stop_on_error: bool,
     call: Call,
 ) -> wire.Finish:
@@ -127,7 +151,7 @@ def _loop(
     outbox: Outbox,
     fn: Callable[..., Any],
     first: int,
-    payloads: Sequence[memoryview],
+    payloads: Sequence[Payload],
     stop_on_error: bool,
     call: Call,
     now_ns: int,

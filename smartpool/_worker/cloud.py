@@ -38,22 +38,33 @@ _registering = _Registering()
 _Cached = type(functools.lru_cache(int))
 
 
-def dumps(thing: Any, modules: Iterable[str], protocol: int) -> bytes:  # noqa: ANN401
+def dumps(
+    thing: Any,  # noqa: ANN401
+    modules: Iterable[str],
+    protocol: int,
+    apart: Callable[[Any], bool] | None = None,
+) -> bytes:
     """Return the pickle of `thing`, by value where it is from `__main__` or `modules`.
+
+    Args:
+        thing: What travels.
+        modules: Names of modules whose functions and classes travel by value.
+        protocol: Of pickle.
+        apart: Asked of each buffer whether it stays in the pickle.
 
     Raises:
         Exception: Whatever pickling raises.
     """
     loaded = [sys.modules[name] for name in modules if name in sys.modules]
     if not loaded:
-        return _dumps(thing, protocol)
+        return _dumps(thing, protocol, apart)
     with _registering.lock:
         known = cloudpickle.list_registry_pickle_by_value()
         ours = [module for module in loaded if module.__name__ not in known]
         for module in ours:
             cloudpickle.register_pickle_by_value(module)
         try:
-            return _dumps(thing, protocol)
+            return _dumps(thing, protocol, apart)
         finally:
             for module in ours:
                 cloudpickle.unregister_pickle_by_value(module)
@@ -74,9 +85,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         return super().reducer_override(obj)
 
 
-def _dumps(thing: Any, protocol: int) -> bytes:  # noqa: ANN401
+def _dumps(
+    thing: Any,  # noqa: ANN401
+    protocol: int,
+    apart: Callable[[Any], bool] | None,
+) -> bytes:
     file = io.BytesIO()
-    _Pickler(file, protocol).dump(thing)
+    _Pickler(file, protocol, buffer_callback=apart).dump(thing)
     return file.getvalue()
 
 

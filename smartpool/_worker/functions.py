@@ -7,6 +7,7 @@ import sys
 
 from . import nesting
 from .fingerprint import fingerprint, plain
+from .memory import Parcel
 from .pickling import loads, missing_module
 from .raised import dump_error
 from .shelf import LARGEST_BYTES, Shelf
@@ -43,10 +44,18 @@ class Functions:
         self._path = path
         self._last = 0
 
-    def accept(self, job: dict[str, Any]) -> None:
-        """Take in a job, or the same once more with its function in another form."""
+    def accept(self, job: dict[str, Any], fd: int = -1) -> None:
+        """Take in a job, or the same once more with its function in another form.
+
+        Args:
+            job: Its fields.
+            fd: The memory file with its function's buffers, if those are apart.
+        """
         data = job["data"]
-        if data is None or len(data) < LARGEST_BYTES:
+        self._close(job["id"])
+        if job["apart"]:
+            job["parcel"] = Parcel(data, fd)
+        elif data is None or len(data) < LARGEST_BYTES:
             job["data"] = self._shelf.take(job["content"], data)
         self._jobs[job["id"]] = job
         self._loaded.pop(job["id"], None)
@@ -54,8 +63,15 @@ class Functions:
 
     def drop(self, job_id: int) -> None:
         """Let go of a job's function, and of all that is bound to it."""
+        self._close(job_id)
         self._jobs.pop(job_id, None)
         self._loaded.pop(job_id, None)
+
+    def _close(self, job_id: int) -> None:
+        """Close the memory file of a job whose function was never loaded."""
+        job = self._jobs.get(job_id)
+        if job is not None and job["apart"]:
+            job["parcel"].close()
 
     def load(self, job_id: int) -> Callable[..., Any]:
         """Return the function, in the surroundings that it is to be called in.
@@ -90,10 +106,13 @@ class Functions:
 
 
 def _load(job: dict[str, Any]) -> Callable[..., Any]:
+    data, buffers = job["data"], None
     try:
-        fn: Callable[..., Any] = loads(job["data"])
+        if job["apart"]:
+            data, buffers = job["parcel"].open()
+        fn: Callable[..., Any] = loads(data, buffers=buffers)
     except BaseException as exc:  # noqa: BLE001 - imports run code of the user
-        raise Unloaded(missing_module(job["data"]), dump_error(exc)) from None
+        raise Unloaded(missing_module(data, buffers), dump_error(exc)) from None
     expected = job["fingerprint"]
     if expected and fingerprint(fn) != expected:
         raise Unloaded(getattr(plain(fn), "__module__", None) or "", b"")

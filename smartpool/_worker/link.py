@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 
 from . import wire
+from .descriptors import SPACE, Arrived, rights
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
 _JOIN_BYTES: Final = 1 << 14
@@ -15,20 +18,25 @@ _JOIN_BYTES: Final = 1 << 14
 
 
 class Link:
-    """Sends and receives frames.
+    """Sends and receives frames, and descriptors with them.
 
     The parent always reads, so a send blocks for as long as that takes and no
     longer. The worker reads when it has nothing to do.
+
+    Attributes:
+        arrived: Descriptors that came with frames.
     """
 
     def __init__(self, fd: int) -> None:
         """Take over the socket `fd`."""
         self._fd = fd
+        self._sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
         self._reader = wire.FrameReader()
+        self.arrived = Arrived()
         os.register_at_fork(after_in_child=self.close)
 
-    def send(self, pieces: list[wire.Buffer]) -> None:
-        """Send a frame.
+    def send(self, pieces: list[wire.Buffer], fds: Sequence[int] = ()) -> None:
+        """Send a frame, and descriptors with its first byte.
 
         Raises:
             OSError: If the parent has gone.
@@ -37,16 +45,31 @@ class Link:
             pieces = [b"".join(pieces)]
         rest = [memoryview(piece) for piece in pieces if len(piece)]
         while rest:
-            sent = os.writev(self._fd, rest)
+            if fds:
+                sent = self._sock.sendmsg(rest, rights(fds))
+                fds = ()
+            else:
+                sent = os.writev(self._fd, rest)
             while rest and sent >= len(rest[0]):
                 sent -= len(rest.pop(0))
             if sent:
                 rest[0] = rest[0][sent:]
 
     def receive(self) -> list[tuple[int, wire.Buffer]]:
-        """Return the next frames, at least one; none if the parent has gone."""
+        """Return the next frames, at least one; none if the parent has gone.
+
+        Raises:
+            OSError: If descriptors that came along were lost: there is room for no
+                more, since user code has opened too many.
+        """
         while True:
-            count = os.readv(self._fd, [self._reader.space()])
+            count, came, flags, _ = self._sock.recvmsg_into(
+                [self._reader.space()], SPACE, _socket.MSG_CMSG_CLOEXEC
+            )
+            if came:
+                self.arrived.add(came)
+            if flags & _socket.MSG_CTRUNC:
+                raise OSError("too many open files: arguments were lost")
             if count == 0:
                 return []
             frames = self._reader.filled(count)
@@ -57,4 +80,5 @@ class Link:
         """Let go of the socket: what the user forks must not hold it."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
+            self._sock.detach()
             os.close(fd)

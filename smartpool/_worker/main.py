@@ -21,12 +21,15 @@ from .board import Board
 from .calling import call_chunk
 from .functions import Functions, Unloaded
 from .link import Link
+from .memory import Parcel, is_apart
 from .outbox import Outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from signal import SIGINT, signal
     from typing import Any
+
+    from .calling import Payload
 else:  # `signal` would load `enum`, and 1 to 3 ms with it
     from _signal import SIGINT, signal
 
@@ -80,12 +83,20 @@ class _Worker:
         if kind == wire.CHUNK:
             self._call(body)
         elif kind == wire.JOB:
-            self._functions.accept(wire.unpack_job(body))
+            job = wire.unpack_job(body)
+            fds = self._link.arrived.take(1) if job["apart"] else []
+            self._functions.accept(job, *fds)
         elif kind == wire.END_JOB:
             self._functions.drop(wire.unpack_end_job(body))
 
+    def _parcels(self, views: list[memoryview], files: int) -> list[Payload]:
+        """Return the payloads, each with its memory file if it has one."""
+        fds = iter(self._link.arrived.take(files))
+        return [Parcel(one, next(fds)) if is_apart(one) else one for one in views]
+
     def _call(self, body: wire.Buffer) -> None:
-        turn, job_id, flags, first, payloads = wire.unpack_chunk(body)
+        turn, job_id, flags, first, views, files = wire.unpack_chunk(body)
+        payloads = self._parcels(views, files) if files else views
         shared = self._board.words
         shared[words.TURN] = turn
         shared[words.PHASE] = words.LOADING
@@ -103,4 +114,7 @@ class _Worker:
                 stop_on_error=bool(flags & wire.STOP_ON_ERROR),
                 observe=bool(flags & wire.OBSERVE),
             )
+        for payload in payloads if files else ():
+            if type(payload) is Parcel:  # of an item that was not called, perhaps
+                payload.close()
         shared[words.PHASE] = words.IDLE

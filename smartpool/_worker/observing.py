@@ -14,9 +14,10 @@ from typing import Any
 from .._observe.meter import Meter
 from . import wire
 from .calling import outcome
+from .memory import Packed, Parcel
 from .pickling import dumps
 
-Call = Callable[[Callable[..., Any], memoryview], tuple[int, bytes]]
+Call = Callable[[Callable[..., Any], memoryview | Parcel], tuple[int, bytes | Packed]]
 
 
 class Sizes:
@@ -37,7 +38,9 @@ class Sizes:
         self.result_bytes = 0
         self.pickle_s = 0.0
 
-    def outcome(self, fn: Callable[..., Any], payload: memoryview) -> tuple[int, bytes]:
+    def outcome(
+        self, fn: Callable[..., Any], payload: memoryview | Parcel
+    ) -> tuple[int, bytes | Packed]:
         """Do what `calling.outcome` does, with an eye on it."""
         called_s = 0.0
 
@@ -51,11 +54,12 @@ class Sizes:
                 called_s = time.perf_counter() - begin
                 self._meter.look()
 
+        size = len(payload)
         begin = time.perf_counter()
         tag, data = outcome(timed, payload, frames=2)
         self.pickle_s += time.perf_counter() - begin - called_s
         self.items += 1
-        self.arg_bytes += len(payload)
+        self.arg_bytes += size
         self.result_bytes += len(data)
         return tag, data
 

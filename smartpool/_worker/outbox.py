@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from . import board as words
 from . import wire
+from .memory import Packed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ class Outbox:
         """Begin a chunk; nothing of the last one is left in here."""
         self._flushed_ns = now_ns
 
-    def put(self, position: int, tag: int, data: bytes) -> None:
+    def put(self, position: int, tag: int, data: bytes | Packed) -> None:
         """Make the outcome of an item safe; what is too large is sent right now."""
+        if isinstance(data, Packed):
+            self._put_apart(position, tag, data)
+            return
         start = self._used + wire.RECORD.size
         end = start + len(data)
         if end > words.OUTBOX_SIZE:
@@ -55,6 +59,17 @@ class Outbox:
             return
         head = wire.RECORD.pack(position, tag, len(data))
         self._link.send(wire.pack_outcomes(self._words[words.TURN], [head, data], None))
+
+    def _put_apart(self, position: int, tag: int, packed: Packed) -> None:
+        """Send an outcome whose buffers are in a memory file, after those before it."""
+        if self._used:
+            self.flush()
+        data = packed.data
+        record = [wire.RECORD.pack(position, tag, len(data)), data]
+        turn = self._words[words.TURN]
+        frame = wire.pack_outcomes(turn, record, None, files=1)
+        self._link.send(frame, [packed.file.fd])
+        packed.file.close()
 
     def flush_if_due(self, now_ns: int) -> None:
         """Send what is here if it has been here for long."""

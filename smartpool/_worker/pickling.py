@@ -7,10 +7,17 @@ cloudpickle sends such things themselves; it is loaded when the first one turns 
 
 from __future__ import annotations
 
+import errno
+from contextlib import suppress
+
+from . import memory
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any, Final
+
+    from .memory import Packed
 
 try:  # the C half alone: `pickle` would load `re` and 4 ms with it
     from _pickle import dumps as plain_dumps
@@ -22,6 +29,7 @@ except ImportError:
 __all__ = [
     "PROTOCOL",
     "dumps",
+    "dumps_apart",
     "dumps_by_value",
     "loads",
     "missing_module",
@@ -46,8 +54,17 @@ def dumps(thing: Any) -> bytes:  # noqa: ANN401 - whatever travels
     return data
 
 
-def dumps_by_value(thing: Any, modules: Iterable[str] = ()) -> bytes:  # noqa: ANN401
+def dumps_by_value(
+    thing: Any,  # noqa: ANN401
+    modules: Iterable[str] = (),
+    apart: Callable[[Any], bool] | None = None,
+) -> bytes:
     """Return the pickle of `thing`, with what `modules` define in it as `__main__`'s.
+
+    Args:
+        thing: What travels.
+        modules: Names of modules whose functions and classes travel by value.
+        apart: Asked of each buffer whether it stays in the pickle.
 
     Raises:
         Exception: Whatever pickling raises.
@@ -57,10 +74,63 @@ def dumps_by_value(thing: Any, modules: Iterable[str] = ()) -> bytes:  # noqa: A
     load("_worker.cloud")
     from . import cloud
 
-    return cloud.dumps(thing, modules, PROTOCOL)
+    return cloud.dumps(thing, modules, PROTOCOL, apart)
 
 
-def missing_module(data: bytes | memoryview) -> str:
+def dumps_apart(
+    thing: Any,  # noqa: ANN401 - whatever travels
+    modules: Iterable[str] = (),
+) -> tuple[bytes | Packed, bool]:
+    """Do what `dumps` does, with large buffers in a memory file, where there are any.
+
+    Args:
+        thing: What travels.
+        modules: Names of modules whose functions and classes travel by value.
+
+    Returns:
+        The pickle, and whether it is a plain one.
+
+    Raises:
+        Exception: Whatever pickling raises, if neither way works.
+        OSError: If the memory file cannot hold the buffers.
+    """
+    room = memory.available()
+    buffers: list[memoryview] = []
+
+    def apart(buffer: Any) -> bool:  # noqa: ANN401 - a pickle.PickleBuffer
+        raw: memoryview = buffer.raw()
+        if not room or raw.nbytes < memory.FROM_BYTES:
+            return True
+        buffers.append(raw)
+        return False
+
+    data = b"__main__"
+    if not modules:
+        with suppress(Exception):  # user code: `__reduce__` may raise anything
+            data = plain_dumps(thing, PROTOCOL, buffer_callback=apart)
+    plain = b"__main__" not in data
+    if not plain:
+        buffers.clear()
+        data = dumps_by_value(thing, modules, apart)
+    if not buffers:
+        return data, plain
+    try:
+        return memory.pack(data, buffers), plain
+    except OSError as exc:
+        if exc.errno not in _NO_DESCRIPTOR:
+            raise
+    room = False
+    if plain:
+        return plain_dumps(thing, PROTOCOL), plain
+    return dumps_by_value(thing, modules), plain
+
+
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+
+
+def missing_module(
+    data: bytes | memoryview, buffers: Iterable[memoryview] | None = None
+) -> str:
     """Return the module for want of which `data` cannot be loaded, or an empty text.
 
     For data that failed to load: it is loaded once more, slowly, with an eye on what
@@ -81,7 +151,7 @@ def missing_module(data: bytes | memoryview) -> str:
                 raise
 
     try:
-        Looking(io.BytesIO(data)).load()
+        Looking(io.BytesIO(data), buffers=buffers).load()
     except BaseException:  # noqa: BLE001 - its own first failure is what counts
         return missing
     return ""

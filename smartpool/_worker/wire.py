@@ -47,9 +47,9 @@ ERROR: Final = 1  # what the call raised,
 UNLOADABLE: Final = 2  # or: arguments name what cannot be imported here; not called
 
 HEADER: Final = Struct("=BQ")
-_CHUNK: Final = Struct("=QQBQ")
+_CHUNK: Final = Struct("=QQBBQ")
 _SIZE: Final = Struct("=Q")
-_OUTCOMES: Final = Struct("=QB")
+_OUTCOMES: Final = Struct("=QBB")
 _FINISH: Final = Struct("=QddQ")
 RECORD: Final = Struct("=QBQ")
 
@@ -134,7 +134,8 @@ def pack_job(**fields: Any) -> list[Buffer]:  # noqa: ANN401 - what marshal take
 
     Its fields: `id`; `content` and `data`, the function's bytes (`None` if the worker
     still has them); `fingerprint`, of a function that travels by reference;
-    `is_async`; `cwd` and `path`, the surroundings; `authkey`, for managers of the
+    `is_async`; `apart`, whether its buffers are in a memory file that comes along;
+    `cwd` and `path`, the surroundings; `authkey`, for managers of the
     parent's; `cpus`, for what is nested.
     """
     data = fields.pop("data")
@@ -164,19 +165,34 @@ def unpack_end_job(body: Buffer) -> int:
 
 
 def pack_chunk(
-    turn: int, job_id: int, flags: int, first: int, payloads: Iterable[Buffer]
+    turn: int,
+    job_id: int,
+    flags: int,
+    first: int,
+    payloads: Iterable[Buffer],
+    files: int = 0,
 ) -> list[Buffer]:
-    """Return a `CHUNK` frame; `first` is the position of its first item."""
-    parts: list[Buffer] = [_CHUNK.pack(turn, job_id, flags, first)]
+    """Return a `CHUNK` frame.
+
+    Args:
+        turn: Which chunk it is.
+        job_id: Whose.
+        flags: `OBSERVE`, `STOP_ON_ERROR`.
+        first: The position of its first item.
+        payloads: Its items.
+        files: Memory files that come along, one for each payload that begins with
+            `memory.APART`.
+    """
+    parts: list[Buffer] = [_CHUNK.pack(turn, job_id, flags, files, first)]
     for payload in payloads:
         parts += (_SIZE.pack(len(payload)), payload)
     return frame(CHUNK, *parts)
 
 
-def unpack_chunk(body: Buffer) -> tuple[int, int, int, int, list[memoryview]]:
+def unpack_chunk(body: Buffer) -> tuple[int, int, int, int, list[memoryview], int]:
     """Return what was given to `pack_chunk`."""
     view = memoryview(body)
-    turn, job_id, flags, first = _CHUNK.unpack_from(view)
+    turn, job_id, flags, files, first = _CHUNK.unpack_from(view)
     at = _CHUNK.size
     payloads: list[memoryview] = []
     while at < len(view):
@@ -184,7 +200,7 @@ def unpack_chunk(body: Buffer) -> tuple[int, int, int, int, list[memoryview]]:
         at += _SIZE.size
         payloads.append(view[at : at + size])
         at += size
-    return turn, job_id, flags, first, payloads
+    return turn, job_id, flags, first, payloads, files
 
 
 def pack_unloaded(turn: int, module: str, error: bytes) -> list[Buffer]:
@@ -199,10 +215,18 @@ def unpack_unloaded(body: Buffer) -> tuple[int, str, bytes]:
 
 
 def pack_outcomes(
-    turn: int, records: Sequence[Buffer], finish: Finish | None
+    turn: int, records: Sequence[Buffer], finish: Finish | None, files: int = 0
 ) -> list[Buffer]:
-    """Return an `OUTCOMES` frame of records that are packed already."""
-    head = _OUTCOMES.pack(turn, finish is not None)
+    """Return an `OUTCOMES` frame of records that are packed already.
+
+    Args:
+        turn: Of which chunk.
+        records: The records.
+        finish: What calling the chunk took, if it is over.
+        files: Memory files that come along, one for each record whose bytes begin
+            with `memory.APART`.
+    """
+    head = _OUTCOMES.pack(turn, finish is not None, files)
     if finish is None:
         return frame(OUTCOMES, head, *records)
     calls, wall_s, cpu_s, profile = finish
@@ -210,16 +234,17 @@ def pack_outcomes(
     return frame(OUTCOMES, head, tail, profile, *records)
 
 
-def unpack_outcomes(body: Buffer) -> tuple[int, memoryview, Finish | None]:
-    """Return the turn, the records still packed, and what the chunk took if over."""
+def unpack_outcomes(body: Buffer) -> tuple[int, memoryview, Finish | None, int]:
+    """Return what was given to `pack_outcomes`, the records still packed."""
     view = memoryview(body)
-    turn, finished = _OUTCOMES.unpack_from(view)
+    turn, finished, files = _OUTCOMES.unpack_from(view)
     at = _OUTCOMES.size
     if not finished:
-        return turn, view[at:], None
+        return turn, view[at:], None, files
     calls, wall_s, cpu_s, size = _FINISH.unpack_from(view, at)
     at += _FINISH.size
-    return turn, view[at + size :], (calls, wall_s, cpu_s, bytes(view[at : at + size]))
+    finish = calls, wall_s, cpu_s, bytes(view[at : at + size])
+    return turn, view[at + size :], finish, files
 
 
 def unpack_records(view: memoryview) -> Iterator[tuple[int, int, memoryview]]:

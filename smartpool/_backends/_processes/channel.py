@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final
 
 from ..._worker import wire
+from ..._worker.descriptors import SPACE, Arrived, rights
+from ..._worker.memory import MemoryFile
 from ..base import Host, Watch
 
 _JOIN_BYTES: Final = 1 << 16
@@ -17,6 +20,14 @@ _JOIN_BYTES: Final = 1 << 16
 
 _PIECES: Final = 256
 """Pieces given to one call of `sendmsg`, which takes 1024 at most on Linux."""
+
+_LATER: Final = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
+"""The system can take no more for the moment: descriptors on their way, memory."""
+
+_AGAIN_S: Final = 0.01
+"""So long after that it is tried again. A guess."""
+
+_CLOEXEC: Final[int] = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 _READS: Final = 16
 """Reads in a row before others get their turn. A guess: about 1 MB."""
@@ -46,7 +57,8 @@ class Channel:
         self._on_frame = on_frame
         self._on_end = on_end
         self._reader = wire.FrameReader()
-        self._waiting: deque[memoryview] = deque()
+        self._waiting: deque[tuple[memoryview, Sequence[MemoryFile]]] = deque()
+        self._arrived = Arrived()
         self._readable: Watch | None = None
         self._writable: Watch | None = None
         self._closed = False
@@ -57,13 +69,21 @@ class Channel:
         """Begin to take in what comes."""
         self._readable = self._host.watch(self._sock.fileno(), self._read)
 
-    def send(self, pieces: list[wire.Buffer]) -> None:
-        """Send a frame, now or soon. Nothing is said if nobody is there any more."""
+    def send(self, pieces: list[wire.Buffer], files: Sequence[MemoryFile] = ()) -> None:
+        """Send a frame, now or soon. Nothing is said if nobody is there any more.
+
+        Args:
+            pieces: The frame.
+            files: Memory files whose descriptors go along; kept until they have.
+        """
         size = sum(map(len, pieces))
         self.sent_bytes += size
         if size <= _JOIN_BYTES:
             pieces = [b"".join(pieces)]
-        self._waiting.extend(memoryview(piece) for piece in pieces if len(piece))
+        for piece in pieces:
+            if len(piece):
+                self._waiting.append((memoryview(piece), files))
+                files = ()
         if self._writable is None:
             self._write()
 
@@ -77,8 +97,13 @@ class Channel:
         while not (self._closed or self._ended) and self._receive():
             pass
 
+    def take(self, count: int) -> list[int]:
+        """Return the oldest `count` descriptors that came; they are the caller's."""
+        return self._arrived.take(count)
+
     def close(self) -> None:
         """Close the socket and forget what was not sent."""
+        self._arrived.close()
         self._stop_watching()
         self._closed = True
         self._waiting.clear()
@@ -87,30 +112,46 @@ class Channel:
     def abandon(self) -> None:
         """Close the descriptor only: this is a child, and the engine is not here."""
         self._closed = True
+        self._arrived.close()
         self._sock.close()
 
     def _write(self) -> None:
         try:
             while self._waiting:
-                pieces = islice(self._waiting, _PIECES)
-                self._written(self._sock.sendmsg(pieces))
+                self._written(self._sock.sendmsg(*self._next_pieces()))
         except BlockingIOError:
             if self._writable is None:
                 self._writable = self._host.watch_writable(
                     self._sock.fileno(), self._write
                 )
             return
-        except OSError:  # the worker has gone: its end is noticed where it is read
-            self._waiting.clear()
+        except OSError as exc:
+            if exc.errno in _LATER and not self._closed:
+                self._host.call_later(_AGAIN_S, self._write)
+                return
+            self._waiting.clear()  # the worker has gone: noticed where it is read
         if self._writable is not None:
             self._writable.cancel()
             self._writable = None
 
+    def _next_pieces(self) -> tuple[list[memoryview], list[tuple[int, int, bytes]]]:
+        """Return what can go out in one call: up to the next with descriptors."""
+        first, files = self._waiting[0]
+        pieces = [first]
+        for piece, others in islice(self._waiting, 1, _PIECES):
+            if others:
+                break
+            pieces.append(piece)
+        return pieces, rights([file.fd for file in files]) if files else []
+
     def _written(self, count: int) -> None:
-        while self._waiting and count >= len(self._waiting[0]):
-            count -= len(self._waiting.popleft())
+        piece, _ = self._waiting[0]
+        self._waiting[0] = piece, ()  # its descriptors are there with the first byte
+        while self._waiting and count >= len(self._waiting[0][0]):
+            count -= len(self._waiting.popleft()[0])
         if count:
-            self._waiting[0] = self._waiting[0][count:]
+            piece, files = self._waiting[0]
+            self._waiting[0] = piece[count:], files
 
     def _read(self) -> None:
         for _ in range(_READS):
@@ -137,7 +178,10 @@ class Channel:
         """Read once; return whether there may be more."""
         space = self._reader.space()
         try:
-            count = self._sock.recv_into(space)
+            count, came, flags, _ = self._sock.recvmsg_into([space], SPACE, _CLOEXEC)
+            self._arrived.add(came)
+            if flags & socket.MSG_CTRUNC:  # no room for a descriptor: results are lost
+                count = 0
         except BlockingIOError:
             return False
         except OSError:  # reset: it had not read all that we sent

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
 from ..._errors import NotPicklableError
+from ..._observe.machine import max_open_files
 from ..._outcome import Error, Value
-from ..._worker import wire
+from ..._worker import memory, wire
 from ..._worker.fingerprint import content_name, fingerprint, plain
-from ..._worker.pickling import PROTOCOL, dumps, dumps_by_value, loads, plain_dumps
+from ..._worker.memory import MemoryFile, Packed, Parcel
+from ..._worker.pickling import dumps_apart, loads
 from ..._worker.raised import load_error
 from ..._worker.shelf import LARGEST_BYTES
 from ..base import Item, Job
 from .start import strings
+
+FILES_MOST: Final = 65_536
+"""Descriptors where the system sets no limit. A guess."""
 
 COPIED_BYTES: Final = 1 << 16
 """A result below this is copied out of the frame it came in; a larger one keeps the
@@ -34,6 +39,7 @@ class Function:
 
     Attributes:
         data: Its pickle.
+        file: What is bound to it, if that is large: in memory once for all workers.
         content: A name for `data`; the same for the same bytes.
         by_name: Whether `data` names the code, so that a worker has to import it.
         fingerprint: Of that code, if it is Python's; else empty.
@@ -52,6 +58,7 @@ class Function:
     by_value: frozenset[str] = frozenset()
     deaths: int = 0
     cwd: str = ""
+    file: MemoryFile | None = None
     path: list[str] = field(default_factory=list)
     authkey: bytes = b""
 
@@ -62,15 +69,17 @@ def prepare(job: Job) -> Function:
     Raises:
         NotPicklableError: If neither that nor its value can be pickled.
     """
-    data, by_name = _pickle(job.fn)
+    packed, by_name = _pickle(job.fn)
+    data, file = _parts(packed)
     return Function(
         data,
-        _name(data, job),
+        _name(data, file, job),
         by_name,
         fingerprint(job.fn) if by_name else b"",
         cwd=_cwd(),
         path=strings(sys.path),
         authkey=_authkey(),
+        file=file,
     )
 
 
@@ -83,29 +92,28 @@ def prepare_by_value(job: Job, function: Function, module: str) -> Function:
     own = getattr(plain(job.fn), "__module__", None)
     modules = function.by_value | {name for name in (own, module) if name}
     try:
-        data = dumps_by_value(job.fn, modules)
+        data, file = _parts(_dumps(job.fn, modules)[0])
     except Exception as exc:
         raise _function_error(job.fn, exc) from exc
     return replace(
         function,
         data=data,
-        content=_name(data, job),
+        file=file,
+        content=_name(data, file, job),
         by_name=False,
         fingerprint=b"",
         by_value=modules,
     )
 
 
-def encode_args(item: Item, by_value: frozenset[str] = frozenset()) -> bytes:
+def encode_args(item: Item, by_value: frozenset[str] = frozenset()) -> bytes | Packed:
     """Return the pickle of an item's arguments.
 
     Raises:
         NotPicklableError: If they cannot be pickled.
     """
     try:
-        if by_value:
-            return dumps_by_value(item.arguments, by_value)
-        return dumps(item.arguments)
+        return _dumps(item.arguments, by_value)[0]
     except Exception as exc:
         raise NotPicklableError(
             f"item {item.index} cannot be pickled and so cannot be sent to a worker "
@@ -117,11 +125,21 @@ def encode_args(item: Item, by_value: frozenset[str] = frozenset()) -> bytes:
 class Encoded:
     """The outcome of a call in a worker, still pickled."""
 
-    __slots__ = ("_data", "failed")
+    __slots__ = ("_buffers", "_data", "_refused", "failed")
 
-    def __init__(self, tag: int, data: memoryview) -> None:
-        """Keep what the record says."""
+    def __init__(
+        self, tag: int, data: memoryview, parcel: Parcel | None = None
+    ) -> None:
+        """Keep what the record says, and what came apart from it."""
         self.failed = tag != wire.VALUE
+        self._buffers: list[memoryview] | None = None
+        self._refused: OSError | None = None
+        if parcel is not None:
+            # Mapped at once: as long as nobody reads it, it holds no descriptor.
+            try:
+                data, self._buffers = parcel.open(mappings_most())
+            except OSError as exc:
+                self._refused = exc
         self._data = data if len(data) >= COPIED_BYTES else bytes(data)
 
     def load(self) -> Value | Error:
@@ -134,23 +152,19 @@ class Encoded:
         try:
             if self.failed:
                 return Error(load_error(self._data))
-            return Value(loads(self._data))
+            if self._refused is not None:
+                return Error(self._refused)
+            return Value(loads(self._data, buffers=self._buffers))
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # noqa: BLE001 - user code; it is the outcome
             return Error(exc)
 
 
-def _pickle(fn: Callable[..., Any]) -> tuple[bytes, bool]:
+def _pickle(fn: Callable[..., Any]) -> tuple[bytes | Packed, bool]:
     """Return the pickle of a function, and whether its code is only named in it."""
     try:
-        data: bytes = plain_dumps(fn, PROTOCOL)
-    except Exception:  # noqa: BLE001 - no name, or no such name: then by value
-        data = b"__main__"
-    if b"__main__" not in data:
-        return data, True
-    try:
-        return dumps_by_value(fn), False
+        return _dumps(fn)
     except Exception as exc:
         raise _function_error(fn, exc) from exc
 
@@ -165,9 +179,39 @@ def _function_error(fn: Callable[..., Any], exc: Exception) -> NotPicklableError
     )
 
 
-def _name(data: bytes, job: Job) -> bytes:
+def _dumps(
+    thing: Any,  # noqa: ANN401
+    by_value: Iterable[str] = (),
+) -> tuple[bytes | Packed, bool]:
+    """Return the pickle of `thing`, large buffers apart while there is room for more.
+
+    And whether it is a plain one.
+    """
+    memory.Room.files = files_most()
+    return dumps_apart(thing, by_value)
+
+
+def files_most() -> int:
+    """Return how many descriptors may be memory files: the rest is the user's."""
+    return max(1, (max_open_files() or FILES_MOST) // 4)
+
+
+def mappings_most() -> int:
+    """Return how many results may be mapped: before 3.13 each holds a descriptor."""
+    if sys.version_info >= (3, 13):
+        return memory.MAPPINGS_MOST
+    return files_most()
+
+
+def _parts(packed: bytes | Packed) -> tuple[bytes, MemoryFile | None]:
+    if isinstance(packed, Packed):
+        return packed.data, packed.file
+    return packed, None
+
+
+def _name(data: bytes, file: MemoryFile | None, job: Job) -> bytes:
     """Return a name for `data`. What no worker keeps is named after its job."""
-    if len(data) < LARGEST_BYTES:
+    if file is None and len(data) < LARGEST_BYTES:
         return content_name(data)
     return b"%16d" % job.id
 

@@ -7,14 +7,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ..._worker import board as words
 from ..._worker import wire
+from ..._worker.memory import MemoryFile, Packed
 from ..._worker.shelf import LARGEST_BYTES, Shelf
-from ..base import Chunk, Host, Job, Watch
+from ..base import Chunk, Host, Item, Job, Watch
 from . import ending
 from .channel import Channel
 from .deaths import Death, Vitals
@@ -188,10 +189,11 @@ class Worker:
         flags = wire.OBSERVE * chunk.observe
         flags |= wire.STOP_ON_ERROR * chunk.job.stop_on_error
         end = placed.done + min(len(chunk.items), self._most_calls - self.calls)
-        payloads = [item.payload or b"" for item in chunk.items[placed.done : end]]
-        self._channel.send(
-            wire.pack_chunk(self.turn, chunk.job.id, flags, placed.done, payloads)
+        payloads, files = _apart(chunk.items[placed.done : end])
+        frame = wire.pack_chunk(
+            self.turn, chunk.job.id, flags, placed.done, payloads, len(files)
         )
+        self._channel.send(frame, files)
 
     def send_now(self, placed: Placed) -> None:
         """Do what `send` does, on a caller's thread, with a job that it has.
@@ -208,7 +210,7 @@ class Worker:
         self._sent_at = time.monotonic()
         flags = wire.OBSERVE * chunk.observe
         flags |= wire.STOP_ON_ERROR * chunk.job.stop_on_error
-        payloads = [item.payload or b"" for item in chunk.items]
+        payloads, _ = _apart(chunk.items)  # large ones do not come this way
         frame = b"".join(wire.pack_chunk(self.turn, chunk.job.id, flags, 0, payloads))
         if self._channel.send_now(frame) != len(frame):
             raise OSError("the worker does not read")
@@ -217,6 +219,10 @@ class Worker:
     def quiet(self) -> bool:
         """Whether all that it was sent has gone out."""
         return self._channel.quiet
+
+    def take(self, count: int) -> list[int]:
+        """Return descriptors that it has sent; they are the caller's to close."""
+        return self._channel.take(count)
 
     def called(self, calls: int) -> None:
         """Count items that it has called."""
@@ -337,22 +343,22 @@ class Worker:
         function: Function = job.function
         content, data = function.content, function.data
         known = content in self._shelf
-        if len(data) < LARGEST_BYTES:
+        if function.file is None and len(data) < LARGEST_BYTES:
             self._shelf.take(content, b"")
         self._jobs[job.id] = content
-        self._channel.send(
-            wire.pack_job(
-                id=job.id,
-                content=content,
-                data=None if known else data,
-                fingerprint=function.fingerprint,
-                is_async=job.is_async,
-                cwd=function.cwd,
-                path=function.path,
-                authkey=function.authkey,
-                cpus=job.cpus,
-            )
+        frame = wire.pack_job(
+            id=job.id,
+            content=content,
+            data=None if known else data,
+            apart=function.file is not None,
+            fingerprint=function.fingerprint,
+            is_async=job.is_async,
+            cwd=function.cwd,
+            path=function.path,
+            authkey=function.authkey,
+            cpus=job.cpus,
         )
+        self._channel.send(frame, [function.file] if function.file else [])
 
     def _on_frame(self, kind: int, body: wire.Buffer) -> None:
         self._listener.on_frame(self, kind, body)
@@ -376,3 +382,17 @@ class Worker:
             self._listener.on_death(self)
         else:
             self._host.call_later(_LOOK_AGAIN_S, self._look)
+
+
+def _apart(items: Sequence[Item]) -> tuple[list[bytes], list[MemoryFile]]:
+    """Return what of items goes through the socket, and their memory files."""
+    payloads: list[bytes] = []
+    files: list[MemoryFile] = []
+    for item in items:
+        payload = item.payload
+        if isinstance(payload, Packed):
+            payloads.append(payload.data)
+            files.append(payload.file)
+        else:
+            payloads.append(payload or b"")
+    return payloads, files
