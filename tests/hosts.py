@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from smartpool._backends.base import Backend, Chunk, Item, Job, Usage
+from smartpool._backends.base import Backend, Chunk, Item, Job, Said, Usage
 from smartpool._outcome import Error, Outcome, Value
 
 DEADLINE_S = 30.0
@@ -80,6 +80,9 @@ class SelectorHost:
             self.posted.append(callback)
             if not self.stopping:
                 os.write(self.wake_w, b".")
+
+    def said(self, chunk: Chunk | None, said: Said) -> None:
+        said.deliver()
 
     def post_soon(self, callback: Callable[[], None]) -> None:
         self.post(callback)

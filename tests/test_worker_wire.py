@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,7 +98,7 @@ class Recorder(Link):
     def __init__(self) -> None:
         self.sent: list[bytes] = []
 
-    def send(self, pieces: list[wire.Buffer]) -> None:
+    def send(self, pieces: list[wire.Buffer], fds: Sequence[int] = ()) -> None:
         self.sent.append(b"".join(pieces[1:]))
 
 

@@ -123,6 +123,13 @@ class Usage:
     crashed: int | None = None
 
 
+class Said(Protocol):
+    """Something that a worker has said, besides outcomes."""
+
+    def deliver(self) -> None:
+        """Have it handled. Runs code of the user's, and does not raise."""
+
+
 class Watch(Protocol):
     """Something asked of the engine that can be taken back."""
 
@@ -146,6 +153,9 @@ class Host(Protocol):
         Items that were not reported have not been called, but for one whose worker
         crashed and that is to be called again: they are called elsewhere.
         """
+
+    def said(self, chunk: Chunk | None, said: Said) -> None:
+        """Pass on what a worker has said, while it was at `chunk`, or at none."""
 
     def post_soon(self, callback: Callable[[], None]) -> None:
         """Do what `post` does, from a caller's thread, which takes no step."""

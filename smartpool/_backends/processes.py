@@ -44,6 +44,7 @@ from ._processes.deaths import Death
 from ._processes.initializer import Uninitialized
 from ._processes.payloads import Encoded
 from ._processes.placing import Care, Placing
+from ._processes.said import Said
 from ._processes.worker import Placed, Worker
 from .base import Chunk, Host, Item, Job, Usage
 
@@ -223,6 +224,9 @@ class Processes:
             self._placing.up(worker)
         elif kind == wire.OUTCOMES:
             self._on_outcomes(worker, body)
+        elif kind == wire.SAID:
+            placed = worker.placed
+            self._host.said(None if placed is None else placed.chunk, Said(body))
         elif kind == wire.UNINITIALIZED:
             self._break(worker, body)
         elif kind == wire.UNLOADED:

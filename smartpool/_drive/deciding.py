@@ -108,7 +108,21 @@ class Deciding:
         if self._pickled is None:
             backend.prepare(job)
             self._pickled = job.function
+            self._note_variables(job.function.stay)
         job.function = self._pickled
+
+    def _note_variables(self, stay: tuple[str, ...]) -> None:
+        if stay:
+            number = (
+                f"{len(stay)} context variables"
+                if len(stay) > 1
+                else "1 context variable"
+            )
+            text = (
+                f"{number} cannot go along to worker processes (the first: {stay[0]}):"
+                " not an attribute of a module, or not picklable"
+            )
+            self._record.add(Reason("context", text, {"variables": len(stay)}))
 
     def job(self, workers: int) -> Job:
         """Return the job of this run, for a plan with so many workers."""

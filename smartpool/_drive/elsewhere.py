@@ -152,8 +152,8 @@ class Elsewhere:
                 self._gil_changed(run)
             case messages.Over(error):
                 self._end(error)
-            case messages.Nudge():
-                pass
+            case messages.Told(said):
+                said.deliver()
 
     def _end(self, error: BaseException | None) -> None:
         if error is not None:
@@ -234,6 +234,8 @@ class Elsewhere:
         with suppress(Empty):
             while not self._parts.over:
                 message = run.inbox.get(timeout=max(0.0, until - time.monotonic()))
+                if isinstance(message, messages.Told):
+                    message.said.deliver()
                 self._parts.over = isinstance(message, messages.Over)
 
 

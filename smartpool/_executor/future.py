@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from .._aside import SIGNAL_S
 from .._lock import Lock
 from .._outcome import Error, Outcome, Value
-from .callbacks import callbacks
+from .._run.turns import callbacks
 
 if TYPE_CHECKING:
     from .._run.calls import Call

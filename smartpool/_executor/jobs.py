@@ -7,14 +7,13 @@ long as its code is, and what surrounds the program.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import copy_context
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
+from .._backends._processes.surroundings import current
 from .._backends.base import Backend, Job
 from .._observe.budget import set_budget
 
@@ -33,7 +32,7 @@ class Place:
         shared: Whether it serves other calls, too.
     """
 
-    __slots__ = ("_state", "backend", "job", "most", "share", "shared")
+    __slots__ = ("_function", "_state", "backend", "job", "most", "share", "shared")
 
     def __init__(self, backend: Backend, job: Job, most: int, share: float) -> None:
         self.backend = backend
@@ -42,18 +41,26 @@ class Place:
         self.job = job
         self.shared = False
         self._state: tuple[object, ...] = ()
+        self._function: Any = None
 
     def keep(self) -> bool:
         """Note how things are now; return whether it may serve again."""
         fn = self.job.fn
         named = type(fn) in (FunctionType, BuiltinFunctionType)
-        if self.backend.travels and named and self.job.function.by_name:
-            self._state, self.shared = (*_code(fn), *_around(), [*sys.path]), True
+        function = self.job.function
+        if self.backend.travels and named and function.by_name:
+            self._state = _code(fn)
+            self._function = function
+            self.shared = not (function.variables or function.stay)
         return self.shared
 
     def holds(self) -> bool:
         """Return whether all is still as it was."""
-        return self._state == (*_code(self.job.fn), *_around(), sys.path)
+        return (
+            self._state == _code(self.job.fn)
+            and self._function.surroundings is current()
+            and _has_no_variables()
+        )
 
 
 class Jobs:
@@ -120,10 +127,6 @@ def _code(fn: Any) -> tuple[object, ...]:  # noqa: ANN401
     return fn.__code__, id(fn.__defaults__), id(fn.__kwdefaults__)
 
 
-def _around() -> tuple[str, bool]:
-    """Return what a worker is told of the program, as far as it changes at times."""
-    managed = "multiprocessing.managers" in sys.modules
-    try:
-        return os.getcwd(), managed
-    except OSError:  # it has been removed
-        return "", managed
+def _has_no_variables() -> bool:
+    """Return whether no context variables would have to go along."""
+    return all([one.name.startswith("smartpool_") for one in copy_context()])  # noqa: C419 - quicker

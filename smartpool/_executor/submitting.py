@@ -17,7 +17,7 @@ from .._observe.machine import machine
 from .._outcome import Error, capture
 from .._run.calls import Call
 from .._run.engine import Engine
-from .callbacks import callbacks
+from .._run.turns import callbacks, saying
 from .future import CallFuture
 from .jobs import Jobs, Place, make_job
 
@@ -163,6 +163,7 @@ class Submitting:
         while pending := self.pending:
             wait(pending, timeout=SIGNAL_S)
         callbacks.drain()
+        saying.drain()
 
     def when_drained(self, callback: Callable[[], None]) -> None:
         """Have `callback` called when all calls are over, or now if they are.

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
-from .._backends.base import Backend, Chunk, Item, Job, Usage
+from .._backends.base import Backend, Chunk, Item, Job, Said, Usage
 from .._outcome import Error, Outcome
 from .scheduler import Scheduler, Tenant
+from .turns import saying
 
 
 class Listener(Protocol):
@@ -62,6 +64,7 @@ class Call:
         "lane",
         "listeners",
         "observe",
+        "said",
         "shared",
         "took",
     )
@@ -82,6 +85,7 @@ class Call:
         self.shared = shared
         self.observe = observe
         self.took = took
+        self.said: list[Said] = []
         self.done = 0
         self.lane: Lane | None = None
         self.chunk: Chunk | None = None
@@ -97,7 +101,18 @@ class Call:
         return any([one.begin(stoppable=stoppable) for one in rest])  # noqa: C419 - all
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Tell what became of its next items."""
+        """Tell what became of its next items, after what was said meanwhile."""
+        if not self.said or not outcomes:
+            self._tell(outcomes)
+            return
+        said, self.said = self.said, []
+        listeners = self.listeners[self.done : self.done + len(outcomes)]
+        self.done += len(listeners)
+        saying.call(
+            partial(_deliver, said, list(zip(listeners, outcomes, strict=False)))
+        )
+
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes[: len(self.items) - self.done]:
             listener = self.listeners[self.done]
             self.done += 1
@@ -106,6 +121,13 @@ class Call:
     def fail(self, error: BaseException) -> None:
         """Let what is left of it have failed."""
         self.settle([Error(error)] * (len(self.items) - self.done))
+
+
+def _deliver(said: list[Said], outcomes: list[tuple[Listener, Outcome]]) -> None:
+    for one in said:
+        one.deliver()
+    for listener, outcome in outcomes:
+        listener.settle(outcome)
 
 
 class Lane:
@@ -216,6 +238,16 @@ class Calls:
         found = self._placed.get(chunk.id)
         if found is not None:
             found[1].settle(outcomes)
+
+    def said(self, chunk: Chunk, said: Said) -> bool:
+        """Take in what was said during a call; return whether `chunk` is one of a call.
+
+        It is handled before those who wait for the call hear of its end.
+        """
+        found = self._placed.get(chunk.id)
+        if found is not None:
+            found[1].said.append(said)
+        return found is not None
 
     def finish(self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome]) -> None:
         """Take in that `chunk` is over, if it is one of a call.

@@ -33,7 +33,7 @@ from queue import SimpleQueue
 from typing import Final, Protocol
 
 from .._aside import SIGNAL_S
-from .._backends.base import Backend, Chunk, Item, Job, Usage, Watch
+from .._backends.base import Backend, Chunk, Item, Job, Said, Usage, Watch
 from .._decide.facts import BackendName
 from .._decide.plan import Plan
 from .._errors import PoolClosedError
@@ -42,11 +42,12 @@ from .._outcome import Outcome
 from .backends import Backends
 from .calls import Call, Calls
 from .closing import Closing
-from .messages import GilChanged, Late, Observed, Outcomes, Over, Returned, Want
+from .messages import GilChanged, Late, Observed, Outcomes, Over, Returned, Told, Want
 from .reactor import Reactor
 from .relief import Relief
 from .run import Run
 from .scheduler import Scheduler, Tenant
+from .turns import saying
 
 GRACE_S: Final = 0.5
 """How long calls that run may go on after their run was stopped (promise 2)."""
@@ -250,6 +251,10 @@ class Engine:
         """Take in that `chunk` is over."""
         self._reactor.post(lambda: self._finish(chunk, usage, outcomes))
 
+    def said(self, chunk: Chunk | None, said: Said) -> None:
+        """Have what a worker has said handled where code of the user's may run."""
+        self._reactor.post(lambda: self._said(chunk, said))
+
     def post_soon(self, callback: Callable[[], None]) -> None:
         """Have `callback` called by the thread. For callers."""
         self._reactor.hand_over(callback)
@@ -355,6 +360,13 @@ class Engine:
         chunk = self._calls.withdraw(call)
         if chunk is not None and call.lane is not None:
             call.lane.backend.kill_chunk(chunk)
+
+    def _said(self, chunk: Chunk | None, said: Said) -> None:
+        run = None if chunk is None else self._runs.get(chunk.job.id)
+        if run is not None:
+            run.inbox.put(Told(said))
+        elif chunk is None or not self._calls.said(chunk, said):
+            saying.call(said.deliver)
 
     def _take_back(self, run: Run, items: list[Item]) -> None:
         fits, others = run.split(items)

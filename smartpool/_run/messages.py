@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._backends.base import Item
+from .._backends.base import Item, Said
 from .._decide.facts import Profile
 from .._outcome import Outcome
 
@@ -75,6 +75,22 @@ class Nudge:
     """Wakes who waits for the inbox, and says nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A worker has said something besides outcomes."""
+
+    said: Said
+
+
 Message = (
-    Nudge | Outcomes | Want | Returned | Observed | Doubt | GilChanged | Late | Over
+    Nudge
+    | Outcomes
+    | Want
+    | Returned
+    | Observed
+    | Doubt
+    | GilChanged
+    | Late
+    | Over
+    | Told
 )

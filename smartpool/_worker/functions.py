@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 from . import nesting
 from .fingerprint import fingerprint, plain
 from .memory import Parcel
@@ -16,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from .around import Around
 
 
 class Unloaded(Exception):  # noqa: N818 - a message to the parent
@@ -34,14 +33,14 @@ class Unloaded(Exception):  # noqa: N818 - a message to the parent
 
 
 class Functions:
-    """What each job calls, and where: in which directory, with which `sys.path`."""
+    """What each job calls, and what surrounds it."""
 
-    def __init__(self, path: list[str]) -> None:
-        """Begin with no job and the `sys.path` that the worker was started with."""
+    def __init__(self, around: Around) -> None:
+        """Begin with no job."""
+        self._around = around
         self._shelf = Shelf()
         self._jobs: dict[int, dict[str, Any]] = {}
         self._loaded: dict[int, Callable[..., Any]] = {}
-        self._path = path
         self._last = 0
 
     def accept(self, job: dict[str, Any], fd: int = -1) -> None:
@@ -53,6 +52,7 @@ class Functions:
         """
         data = job["data"]
         self._close(job["id"])
+        job["around"] = self._around.get(job["surroundings"])
         if job["apart"]:
             job["parcel"] = Parcel(data, fd)
         elif data is None or len(data) < LARGEST_BYTES:
@@ -92,17 +92,7 @@ class Functions:
     def _surround(self, job: dict[str, Any]) -> None:
         """Go where the job's caller was. Only a change of job undoes `os.chdir`."""
         nesting.cpus = job["cpus"]
-        if job["authkey"]:
-            from multiprocessing.process import current_process
-
-            current_process().authkey = job["authkey"]
-        if job["path"] != self._path:
-            self._path = job["path"]
-            sys.path[:] = self._path
-        try:
-            os.chdir(job["cwd"])
-        except OSError:  # it has gone since, or was not known
-            pass
+        self._around.apply(job["around"])
 
 
 def _load(job: dict[str, Any]) -> Callable[..., Any]:
@@ -119,5 +109,9 @@ def _load(job: dict[str, Any]) -> Callable[..., Any]:
     if job["is_async"]:
         from .awaiting import awaited
 
-        return awaited(fn)
+        fn = awaited(fn)
+    if job["variables"]:
+        from .variables import with_variables
+
+        fn = with_variables(fn, job["variables"])
     return fn

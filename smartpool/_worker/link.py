@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import _thread
 import os
 
 from . import wire
@@ -33,6 +34,11 @@ class Link:
         self._sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
         self._reader = wire.FrameReader()
         self.arrived = Arrived()
+        # Calls and threads of theirs may make log records; each may be interrupted by
+        # a finalizer that makes one more.
+        self._lock = _thread.RLock()
+        self._sending = False
+        self._later: list[tuple[list[wire.Buffer], Sequence[int]]] = []
         os.register_at_fork(after_in_child=self.close)
 
     def send(self, pieces: list[wire.Buffer], fds: Sequence[int] = ()) -> None:
@@ -41,6 +47,18 @@ class Link:
         Raises:
             OSError: If the parent has gone.
         """
+        with self._lock:
+            self._later.append((pieces, fds))
+            if self._sending:  # by a log record from a finalizer, in the middle of it
+                return
+            self._sending = True
+            try:
+                while self._later:
+                    self._send(*self._later.pop(0))
+            finally:
+                self._sending = False
+
+    def _send(self, pieces: list[wire.Buffer], fds: Sequence[int]) -> None:
         if sum(map(len, pieces)) <= _JOIN_BYTES:
             pieces = [b"".join(pieces)]
         rest = [memoryview(piece) for piece in pieces if len(piece)]

@@ -17,12 +17,14 @@ import os
 
 from . import board as words
 from . import lifeline, nesting, wire
+from .around import Around
 from .board import Board
 from .calling import call_chunk
 from .functions import Functions, Unloaded
 from .link import Link
 from .memory import Parcel, is_apart
 from .outbox import Outbox
+from .pickling import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,17 +63,18 @@ def main(sock: int, life: int, memory: int, preamble: dict[str, Any]) -> None:
                 link.send(wire.frame(wire.UNINITIALIZED, why))
                 return
         link.send(wire.frame(wire.READY))
-        _Worker(board, link, Functions(preamble["path"])).serve()
+        _Worker(board, link).serve()
     except (BrokenPipeError, ConnectionResetError):
         pass  # the parent has gone: there is nobody to tell
 
 
 class _Worker:
-    def __init__(self, board: Board, link: Link, functions: Functions) -> None:
+    def __init__(self, board: Board, link: Link) -> None:
         self._board = board
         self._link = link
         self._outbox = Outbox(board, link)
-        self._functions = functions
+        self._around = Around(link)
+        self._functions = Functions(self._around)
 
     def serve(self) -> None:
         self._board.words[words.PHASE] = words.IDLE
@@ -86,6 +89,8 @@ class _Worker:
             job = wire.unpack_job(body)
             fds = self._link.arrived.take(1) if job["apart"] else []
             self._functions.accept(job, *fds)
+        elif kind == wire.SURROUNDINGS:
+            self._around.accept(loads(body))
         elif kind == wire.END_JOB:
             self._functions.drop(wire.unpack_end_job(body))
 

@@ -4,10 +4,12 @@ A frame is a kind, a length and a body::
 
     parent -> worker    JOB       a function, and the surroundings it is called in
                         CHUNK     items of that job to call, one after the other
+                        SURROUNDINGS   what jobs may be surrounded by
                         END_JOB   the run is over: drop its function
     worker -> parent    READY     started; sent once
                         UNINITIALIZED  its initializer failed: it goes
                         UNLOADED  the chunk's function could not be loaded here
+                        SAID      a log record or a warning, at any time
                         OUTCOMES  records of items; the last one says `finished`
 
 The first thing on the way to a worker is no frame but the preamble: a length of 8
@@ -41,6 +43,11 @@ READY: Final = 4
 UNLOADED: Final = 5
 OUTCOMES: Final = 6
 UNINITIALIZED: Final = 7
+SURROUNDINGS: Final = 8
+SAID: Final = 9
+
+RECORD_MADE: Final = 0  # what is said: the attributes of a log record,
+WARNING: Final = 1  # or a warning: message, category, file, line
 
 VALUE: Final = 0  # tags of a record: its bytes are a pickled result,
 ERROR: Final = 1  # what the call raised,
@@ -135,8 +142,8 @@ def pack_job(**fields: Any) -> list[Buffer]:  # noqa: ANN401 - what marshal take
     Its fields: `id`; `content` and `data`, the function's bytes (`None` if the worker
     still has them); `fingerprint`, of a function that travels by reference;
     `is_async`; `apart`, whether its buffers are in a memory file that comes along;
-    `cwd` and `path`, the surroundings; `authkey`, for managers of the
-    parent's; `cpus`, for what is nested.
+    `surroundings`, their number; `variables`, context variables; `cpus`, for what is
+    nested.
     """
     data = fields.pop("data")
     head = marshal.dumps(fields | {"here": data is not None})

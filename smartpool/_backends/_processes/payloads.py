@@ -6,7 +6,6 @@ caller's thread, or on one made for it; never on the engine's.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,8 @@ from ..._worker.pickling import dumps_apart, loads
 from ..._worker.raised import load_error
 from ..._worker.shelf import LARGEST_BYTES
 from ..base import Item, Job
-from .start import strings
+from .context import context_variables
+from .surroundings import Surroundings, current
 
 FILES_MOST: Final = 65_536
 """Descriptors where the system sets no limit. A guess."""
@@ -45,10 +45,9 @@ class Function:
         fingerprint: Of that code, if it is Python's; else empty.
         by_value: Modules that go along by value, since workers cannot import them.
         deaths: Workers that died in a row before they called an item with it.
-        cwd: The directory to call it in; empty if that is not known.
-        path: The `sys.path` to call it with.
-        authkey: What proxies of a `multiprocessing` manager need to reach it; empty
-            where this program has none.
+        surroundings: What the program looked like then, beyond the function.
+        variables: Context variables that go along, pickled; empty for none.
+        stay: Names of those that cannot.
     """
 
     data: bytes
@@ -57,10 +56,10 @@ class Function:
     fingerprint: bytes
     by_value: frozenset[str] = frozenset()
     deaths: int = 0
-    cwd: str = ""
     file: MemoryFile | None = None
-    path: list[str] = field(default_factory=list)
-    authkey: bytes = b""
+    surroundings: Surroundings = field(default_factory=current)
+    variables: bytes = b""
+    stay: tuple[str, ...] = ()
 
 
 def prepare(job: Job) -> Function:
@@ -71,15 +70,15 @@ def prepare(job: Job) -> Function:
     """
     packed, by_name = _pickle(job.fn)
     data, file = _parts(packed)
+    variables, stay = context_variables(job.context)
     return Function(
         data,
         _name(data, file, job),
         by_name,
         fingerprint(job.fn) if by_name else b"",
-        cwd=_cwd(),
-        path=strings(sys.path),
-        authkey=_authkey(),
         file=file,
+        variables=variables,
+        stay=stay,
     )
 
 
@@ -214,17 +213,3 @@ def _name(data: bytes, file: MemoryFile | None, job: Job) -> bytes:
     if file is None and len(data) < LARGEST_BYTES:
         return content_name(data)
     return b"%16d" % job.id
-
-
-def _authkey() -> bytes:
-    """Return what a worker needs to talk to managers of this program, if it has any."""
-    if "multiprocessing.managers" not in sys.modules:
-        return b""
-    return bytes(sys.modules["multiprocessing"].current_process().authkey)
-
-
-def _cwd() -> str:
-    try:
-        return os.getcwd()
-    except OSError:  # it has been removed
-        return ""

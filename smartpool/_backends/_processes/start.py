@@ -93,7 +93,12 @@ def command(executable: str) -> list[str]:
 
 def environment(cpus: int) -> dict[str, str]:
     """Return our environment with thread pools capped, where the user has not said."""
-    return dict.fromkeys(CAPS, str(max(1, cpus))) | os.environ
+    return caps(cpus) | os.environ
+
+
+def caps(cpus: int) -> dict[str, str]:
+    """Return the environment variables that cap thread pools to so many CPUs."""
+    return dict.fromkeys(CAPS, str(max(1, cpus)))
 
 
 def start(cpus: int, initializer: bytes = b"") -> Started:

@@ -7,20 +7,23 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ..._worker import board as words
 from ..._worker import wire
+from ..._worker.around import KEPT
 from ..._worker.memory import MemoryFile, Packed
+from ..._worker.pickling import PROTOCOL, plain_dumps
 from ..._worker.shelf import LARGEST_BYTES, Shelf
 from ..base import Chunk, Host, Item, Job, Watch
 from . import ending
 from .channel import Channel
 from .deaths import Death, Vitals
 from .payloads import Function
-from .start import start
+from .start import caps, start
 
 _LOOK_AGAIN_S = 0.005
 """How often to look whether a worker has ended where no pidfd tells. A guess."""
@@ -135,6 +138,8 @@ class Worker:
         self._killed = False
         self._jobs: dict[int, bytes] = {}
         self._shelf = Shelf()
+        self._cpus = cpus
+        self._surroundings: deque[int] = deque(maxlen=KEPT)
         self.doomed = self.left = False
         self.overdue: int | None = None
         self.calls = 0
@@ -346,6 +351,13 @@ class Worker:
         if function.file is None and len(data) < LARGEST_BYTES:
             self._shelf.take(content, b"")
         self._jobs[job.id] = content
+        surroundings = function.surroundings
+        if surroundings.number not in self._surroundings:
+            self._surroundings.append(surroundings.number)
+            fields = surroundings.fields(caps(self._cpus))
+            self._channel.send(
+                wire.frame(wire.SURROUNDINGS, plain_dumps(fields, PROTOCOL))
+            )
         frame = wire.pack_job(
             id=job.id,
             content=content,
@@ -353,9 +365,8 @@ class Worker:
             apart=function.file is not None,
             fingerprint=function.fingerprint,
             is_async=job.is_async,
-            cwd=function.cwd,
-            path=function.path,
-            authkey=function.authkey,
+            surroundings=surroundings.number,
+            variables=function.variables,
             cpus=job.cpus,
         )
         self._channel.send(frame, [function.file] if function.file else [])

@@ -1,8 +1,9 @@
-"""Callbacks of futures, on a thread of their own.
+"""Code of the user's, one call after the other, on a thread of its own.
 
 A future is over in a step of the engine, which runs no code of the user's. So what was
-added with `add_done_callback` before that is called here, one after the other, in the
-order in which the futures were over; as by the thread of a `ProcessPoolExecutor`.
+added with `add_done_callback` before that is called on such a thread, in the order in
+which the futures were over, as by the thread of a `ProcessPoolExecutor`. On another one
+log records and warnings of single calls are handled: a callback may wait for a call.
 """
 
 from __future__ import annotations
@@ -19,10 +20,15 @@ LINGER_S: Final = 0.1
 """So long the thread waits for more before it goes. A guess: a start costs 0.1 ms."""
 
 
-class Callbacks:
-    """A queue, and a thread that is there while something is in it."""
+class Turns:
+    """A queue, and a thread that is there while something is in it.
 
-    def __init__(self) -> None:
+    Args:
+        name: Of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._thread: threading.Thread | None = None
         self._left = 0
         self._renew()
@@ -39,7 +45,7 @@ class Callbacks:
             self._left += 1
             if self._thread is None:
                 thread = threading.Thread(
-                    target=self._serve, name="smartpool-callbacks", daemon=True
+                    target=self._serve, name=self._name, daemon=True
                 )
                 thread.start()
                 self._thread = thread
@@ -84,4 +90,5 @@ class Callbacks:
             return True
 
 
-callbacks: Final = Callbacks()
+callbacks: Final = Turns("smartpool-callbacks")
+saying: Final = Turns("smartpool-said")
