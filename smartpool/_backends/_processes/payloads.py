@@ -113,7 +113,9 @@ def encode_args(item: Item, by_value: frozenset[str] = frozenset()) -> bytes | P
     """
     try:
         return _dumps(item.arguments, by_value)[0]
-    except Exception as exc:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:
         raise NotPicklableError(
             f"item {item.index} cannot be pickled and so cannot be sent to a worker "
             f"process: {exc!r}. Pass plain data that the function can make it from, "
@@ -164,11 +166,13 @@ def _pickle(fn: Callable[..., Any]) -> tuple[bytes | Packed, bool]:
     """Return the pickle of a function, and whether its code is only named in it."""
     try:
         return _dumps(fn)
-    except Exception as exc:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:
         raise _function_error(fn, exc) from exc
 
 
-def _function_error(fn: Callable[..., Any], exc: Exception) -> NotPicklableError:
+def _function_error(fn: Callable[..., Any], exc: BaseException) -> NotPicklableError:
     name = getattr(fn, "__qualname__", None) or repr(fn)
     what = "what is bound to it" if isinstance(fn, partial) else "what it refers to"
     return NotPicklableError(
