@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -37,8 +38,7 @@ class Turns:
     def call(self, callback: Callable[[], object]) -> None:
         """Have `callback` called soon. It must not raise.
 
-        Raises:
-            RuntimeError: If there can be no thread for it.
+        Where there can be no thread, as at the end of the program, `drain` calls it.
         """
         with self._lock:
             self._waiting.put(callback)
@@ -47,13 +47,17 @@ class Turns:
                 thread = threading.Thread(
                     target=self._serve, name=self._name, daemon=True
                 )
-                thread.start()
-                self._thread = thread
+                with suppress(RuntimeError):
+                    thread.start()
+                    self._thread = thread
 
     def drain(self) -> None:
         """Wait until all have been called; not on their own thread."""
         while self._left and threading.current_thread() is not self._thread:
-            self._done.wait(LINGER_S)
+            if self._thread is None:
+                self._call_one(0.0)
+            else:
+                self._done.wait(LINGER_S)
 
     def after_fork_in_child(self) -> None:
         """Begin anew: the thread is not here, and the lock may be held."""
@@ -67,20 +71,23 @@ class Turns:
         self._left = 0
 
     def _serve(self) -> None:
-        while True:
-            try:
-                callback = self._waiting.get(timeout=LINGER_S)
-            except Empty:
-                if self._leave():
-                    return
-                continue
-            callback()
-            del callback
-            with self._lock:
-                self._left -= 1
-            if not self._left:
-                self._done.set()
-                self._done.clear()
+        while self._call_one(LINGER_S) or not self._leave():
+            pass
+
+    def _call_one(self, timeout_s: float) -> bool:
+        """Call what has waited longest; return false if there is nothing in time."""
+        try:
+            callback = self._waiting.get(timeout=timeout_s)
+        except Empty:
+            return False
+        callback()
+        del callback
+        with self._lock:
+            self._left -= 1
+        if not self._left:
+            self._done.set()
+            self._done.clear()
+        return True
 
     def _leave(self) -> bool:
         with self._lock:
