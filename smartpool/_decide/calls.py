@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from .facts import Machine, Profile, Workload
+from .kinds import WAITS_BELOW
 from .plan import Plan
 from .rules import make_plan
 
@@ -19,9 +20,9 @@ CALL_FROM_S: Final = 0.002
 """A call that is shorter stays here: ten times what the way to a worker and back takes
 (benchmarks/calls.py): a guess."""
 
-WAITS_NOW: Final = 0.5
-"""Share of CPU in a call's time below which what was learnt to work is looked at anew,
-and above which what was learnt to wait is: a guess."""
+WORKS_NOW: Final = 0.5
+"""Share of CPU in a call's time above which what was learnt to wait is looked at anew:
+a guess."""
 
 
 def plan_of_calls(
@@ -47,10 +48,12 @@ def has_changed(plan: Plan, *, here: bool, wall_s: float, cpu_s: float) -> bool:
         wall_s: Seconds that it took.
         cpu_s: Seconds of CPU that it used.
     """
-    works = cpu_s > WAITS_NOW * wall_s
     if not here:
-        # Too short for its way after all: what was measured was a cold start, say.
-        return wall_s < CALL_FROM_S / 2 or (plan.kind == "cpu" and not works)
+        # Too short for its way after all: what was measured was a cold start, say. Or
+        # it waits: beyond doubt, since a busy machine makes work look like waiting.
+        waits = cpu_s < WAITS_BELOW * wall_s
+        return wall_s < CALL_FROM_S / 2 or (plan.kind == "cpu" and waits)
+    works = cpu_s > WORKS_NOW * wall_s
     if wall_s < CALL_FROM_S:
         return False
     # What works and stays here lets go of the GIL, or cannot leave; what is new is
