@@ -27,7 +27,7 @@ def count_primes(below: int) -> tuple[int, int]:
     return primes, os.getpid()
 
 
-@app.task  # type: ignore[misc]  # it has no types
+@app.task
 def count_all(belows: list[int]) -> dict[str, Any]:
     """Count for each limit, in parallel."""
     results = run_parallel(count_primes, belows)
