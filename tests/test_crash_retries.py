@@ -21,6 +21,7 @@ from smartpool import (
 from smartpool._backends.base import Item
 from smartpool._run.dispatcher import Dispatcher
 from tests import called, workloads
+from tests.heavy import and_heavy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measured on Linux")
 
@@ -36,7 +37,7 @@ DEATHS: list[tuple[Deadly, int | None, str | None]] = [
 each_death = pytest.mark.parametrize(
     ("death", "code", "name"), DEATHS, ids=[death.__name__ for death, _, _ in DEATHS]
 )
-each_size = pytest.mark.parametrize("chunksize", [None, 1, 8])
+each_size = pytest.mark.parametrize("chunksize", and_heavy([8], [None, 1]))
 
 
 def dies_until(path: str, times: int, death: Deadly, x: int) -> int:
@@ -49,7 +50,7 @@ def dies_until(path: str, times: int, death: Deadly, x: int) -> int:
 
 @each_death
 @each_size
-@pytest.mark.parametrize("way", ["run", "stream"])
+@pytest.mark.parametrize("way", and_heavy(["run"], ["stream"]))
 def test_seven_of_eight_are_there(
     way: str, chunksize: int | None, death: Deadly, code: int | None, name: str | None
 ) -> None:

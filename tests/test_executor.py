@@ -182,7 +182,7 @@ def test_a_run_and_calls_side_by_side(pool: SmartPool) -> None:
     results: list[Any] = []
 
     def items() -> Iterator[int]:
-        for n in range(3000):
+        for n in range(1200):
             if n == 100:
                 begun.set()
             yield n
@@ -199,7 +199,7 @@ def test_a_run_and_calls_side_by_side(pool: SmartPool) -> None:
     run.join(HANG_S)
 
     assert (first, alive) == (1, True)
-    assert results == [[submitted.a_millisecond(n) for n in range(3000)]]
+    assert results == [[submitted.a_millisecond(n) for n in range(1200)]]
 
 
 def test_a_function_that_changes_is_sent_anew(pool: SmartPool) -> None:

@@ -20,6 +20,7 @@ from smartpool import (
     stream_parallel,
 )
 from tests import workloads
+from tests.heavy import and_heavy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are processes")
 
@@ -38,7 +39,7 @@ def where_after_a_while(_: Any) -> tuple[int, str]:
 
 @each_option
 @pytest.mark.parametrize("fn", [where, where_after_a_while])
-@pytest.mark.parametrize("hint", [None, "cpu", "nogil"])
+@pytest.mark.parametrize("hint", and_heavy([None], ["cpu", "nogil"]))
 @pytest.mark.parametrize("length", [1, 40])
 def test_no_item_is_called_here(
     options: dict[str, Any], fn: Any, hint: Any, length: int

@@ -30,6 +30,7 @@ from smartpool import (
 from smartpool._backends._processes.worker import Worker
 from smartpool._backends.processes import Processes
 from tests import called, workloads
+from tests.heavy import and_heavy
 from tests.hosts import Bench
 
 LIMIT_S = 0.5
@@ -72,7 +73,7 @@ ALL_BUT_THREE: list[Any] = [0, 1, 2, "late: 3", 4, 5, 6, 7]
 
 @on_linux
 @pytest.mark.parametrize("what", [called.touch_and_wait, called.spin_in_c])
-@pytest.mark.parametrize("chunksize", [None, 1, 8])
+@pytest.mark.parametrize("chunksize", and_heavy([8], [None, 1]))
 @pytest.mark.parametrize("way", ["run", "stream"])
 def test_only_that_item_is_lost(
     tmp_path: Path, what: Callable[[str], Any], chunksize: int | None, way: str
@@ -271,7 +272,7 @@ def gate() -> Iterator[threading.Event]:
     event.set()
 
 
-@pytest.mark.parametrize("chunksize", [None, 1, 8])
+@pytest.mark.parametrize("chunksize", and_heavy([8], [None, 1]))
 @pytest.mark.parametrize("way", ["run", "stream"])
 def test_a_thread_is_let_go(
     gate: threading.Event, chunksize: int | None, way: str
@@ -463,8 +464,8 @@ async def about_short_async(path: str, x: int) -> int:
     return x
 
 
-@pytest.mark.parametrize("chunksize", [None, 7])
-@pytest.mark.parametrize("backend", ["processes", "threads", "event_loop"])
+@pytest.mark.parametrize("chunksize", and_heavy([7], [None]))
+@pytest.mark.parametrize("backend", and_heavy(["threads", "event_loop"], ["processes"]))
 def test_calls_that_end_just_then(
     backend: Any, chunksize: int | None, tmp_path: Path
 ) -> None:

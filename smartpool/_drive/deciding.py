@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
@@ -111,7 +112,7 @@ class Deciding:
             self._note_variables(job.function.stay)
         job.function = self._pickled
 
-    def _note_variables(self, stay: tuple[str, ...]) -> None:
+    def _note_variables(self, stay: Sequence[str]) -> None:
         if stay:
             number = (
                 f"{len(stay)} context variables"

@@ -154,6 +154,8 @@ class Elsewhere:
                 self._end(error)
             case messages.Told(said):
                 said.deliver()
+            case _:  # a nudge
+                pass
 
     def _end(self, error: BaseException | None) -> None:
         if error is not None:

@@ -8,6 +8,7 @@ pickling is the item's, too.
 
 from __future__ import annotations
 
+import os
 import sys
 from time import monotonic_ns, thread_time
 
@@ -20,6 +21,7 @@ from .raised import dump_error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import TracebackType
     from typing import Any
 
     from .board import Board
@@ -54,13 +56,8 @@ def call_chunk(
     outbox.flush(finish)
 
 
-def outcome(
-    fn: Callable[..., Any], payload: Payload, frames: int = 1
-) -> tuple[int, bytes | Packed]:
-    """Call `fn` and return what became of it: a tag, and bytes. Never raises.
-
-    The first `frames` of a traceback are ours, of no interest to the user, and left out.
-    """
+def outcome(fn: Callable[..., Any], payload: Payload) -> tuple[int, bytes | Packed]:
+    """Call `fn` and return what became of it: a tag, and bytes. Never raises."""
     buffers = None
     try:
         if isinstance(payload, Parcel):
@@ -73,10 +70,7 @@ def outcome(
         # A list has the keywords, too: the calls of `submit` may have some.
         result = fn(*args) if type(args) is tuple else fn(*args[0], **args[1])
     except BaseException as exc:  # noqa: BLE001 - the item's, whatever it is
-        below = exc.__traceback__
-        for _ in range(frames):
-            below = below and below.tb_next
-        return wire.ERROR, dump_error(exc.with_traceback(below))
+        return wire.ERROR, dump_error(exc.with_traceback(_below(exc.__traceback__)))
     del args  # before the result is pickled: they may be large
     try:
         return wire.VALUE, dumps_apart(result)[0]
@@ -84,6 +78,16 @@ def outcome(
         return too_large(result, exc)
     except BaseException as exc:  # noqa: BLE001 - user code runs in there
         return unpicklable(result, exc)
+
+
+def _below(traceback: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without its first frames that are ours, of no interest."""
+    while traceback and traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+        traceback = traceback.tb_next
+    return traceback
+
+
+_HERE = os.path.dirname(__file__)
 
 
 def unloadable(

@@ -7,8 +7,10 @@ item: after a crash nothing of it is missing.
 
 from __future__ import annotations
 
+import sys
+
 from . import wire
-from .pickling import loads, plain_dumps
+from .pickling import plain_dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class _State:
     link: Link | None = None
     handler: Handler | None = None
     levelled: set[str] = set()  # noqa: RUF012 - one process, one state
-    filters: bytes = b""
+    filters: list[Any] = []  # noqa: RUF012
 
 
 def apply(fields: dict[str, Any], link: Link) -> None:
@@ -51,19 +53,45 @@ def _send(kind: int, thing: Any) -> None:  # noqa: ANN401
 # -- warnings --------------------------------------------------------------------------
 
 
-def _take_filters(pickled: bytes) -> None:
+class Pattern:
+    """A regular expression that is compiled when it is first of use.
+
+    `re` takes longer to import than all that a worker needs.
+    """
+
+    def __init__(self, pattern: str, flags: int) -> None:
+        """Keep both."""
+        self._pattern = pattern, flags
+
+    def match(self, text: str) -> Any:  # noqa: ANN401
+        """Do what a compiled expression does."""
+        import re
+
+        return re.match(self._pattern[0], text, self._pattern[1])
+
+
+def _take_filters(filters: list[Any]) -> None:
     import warnings
 
-    try:
-        filters = loads(pickled)
-    except Exception:  # noqa: BLE001 - a category that cannot be imported here
-        return
     known: Any = warnings.filters
-    known[:] = filters
+    known[:] = [
+        (action, _wanted(message), category, _wanted(module), line)
+        for action, message, named, module, line in filters
+        if (category := _category(*named)) is not None
+    ]
     # Have Python notice: with one more that is taken away again.
     warnings.simplefilter("default", append=True)
     del known[-1]
     warnings.showwarning = _show_warning
+
+
+def _category(module: str, name: str) -> Any:  # noqa: ANN401
+    """Return a class of warnings; `None` if its module is not loaded: nobody warns so."""
+    return getattr(sys.modules.get(module), name, None)
+
+
+def _wanted(pattern: Any) -> Any:  # noqa: ANN401
+    return Pattern(*pattern) if isinstance(pattern, tuple) else pattern
 
 
 def _show_warning(

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
-from ..._worker.pickling import PROTOCOL, plain_dumps
 from .start import strings
 
 LOOK_S: Final = 0.1
@@ -63,7 +62,7 @@ class Surroundings:
             "path": self.path,
             "environ": {**caps, **environ},
             "authkey": self.authkey,
-            "filters": _pickled(self.filters),
+            "filters": [_plain(one) for one in self.filters],
             "levels": self.levels,
         }
 
@@ -141,10 +140,18 @@ def _look_at_levels() -> tuple[int, int, dict[str, int]] | None:
     return root.level, root.manager.disable, levels
 
 
-def _pickled(filters: list[Any]) -> bytes:
-    """Return warning filters as they travel: those that can."""
-    try:
-        return plain_dumps(filters, PROTOCOL)
-    except Exception:  # noqa: BLE001 - a category of the user's may be anything
-        travelling = [one for one in filters if one[2].__module__ == "builtins"]
-        return plain_dumps(travelling, PROTOCOL)
+def _plain(one: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a warning filter as it travels: with names for classes and patterns.
+
+    A worker must not import a module only because of a filter for its warnings.
+    """
+    action, message, category, module, line = one
+    named = category.__module__, category.__qualname__
+    return action, _pattern(message), named, _pattern(module), line
+
+
+def _pattern(wanted: Any) -> str | tuple[str, int] | None:  # noqa: ANN401
+    """Return a text that has to be the same, or a regular expression and its flags."""
+    if wanted is None or isinstance(wanted, str):
+        return wanted
+    return wanted.pattern, wanted.flags
