@@ -7,8 +7,8 @@ long as its code is, and what surrounds the program.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
@@ -72,7 +72,7 @@ class Jobs:
 
     def __init__(self, forget: Callable[[Place], None]) -> None:
         self._forget = forget
-        self._kept: OrderedDict[int, Place] = OrderedDict()
+        self._kept: dict[int, Place] = {}
 
     def find(self, fn: Callable[..., Any]) -> Place | None:
         """Return the place that is kept for `fn`, if all is as it was."""
@@ -87,14 +87,16 @@ class Jobs:
         before = self._kept.pop(number, None)
         self._kept[number] = place
         if before is None and len(self._kept) > KEPT:
-            _, before = self._kept.popitem(last=False)
+            with suppress(RuntimeError):  # another thread makes room just now
+                before = self._kept.pop(next(iter(self._kept)), None)
         if before is not None:
             self._forget(before)
 
     def clear(self) -> None:
         """Forget all."""
-        while self._kept:
-            self._forget(self._kept.popitem()[1])
+        kept, self._kept = self._kept, {}
+        for place in kept.values():
+            self._forget(place)
 
 
 def make_job(

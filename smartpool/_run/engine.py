@@ -191,6 +191,9 @@ class Engine:
                     lambda: self._calls.placed_now(lane, call, chunk)
                 ),
             ):
+                if self.closed:  # perhaps it has looked before this was noted
+                    error = PoolClosedError("the pool was closed during the call")
+                    self._reactor.hand_over(lambda: call.fail(error))
                 return
         self._reactor.hand_over(lambda: self._add_call(call, backend, share, most))
 

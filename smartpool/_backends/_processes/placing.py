@@ -87,10 +87,11 @@ class Placing:
 
     def dispatch(self) -> None:
         """Bring what is queued to workers, and start as many as it takes."""
-        while self._queue and self._idle:
-            placed = self._queue.popleft()
-            worker = self._choose(placed.chunk.job)
-            worker.send(placed)
+        while self._queue:
+            worker = self._choose(self._queue[0].chunk.job)
+            if worker is None:
+                break
+            worker.send(self._queue.popleft())
             self._deadlines.begun(worker)
         if not self._queue:
             return
@@ -137,8 +138,7 @@ class Placing:
         """Strike a dead worker off."""
         self._sent_by_dead += worker.sent_bytes
         self.workers.remove(worker)
-        if worker in self._idle:
-            self._idle.remove(worker)
+        self._take(worker)
 
     def calling(self, job: Job) -> list[tuple[Worker, Placed]]:
         """Return the workers that are at a chunk of `job`."""
@@ -184,24 +184,39 @@ class Placing:
         """Let those go that have been idle for long: the first ones in the list are."""
         self._retiring = None
         now = time.monotonic()
-        while self._idle and now - self._idle[0].rested_s >= self._care.idle_s:
-            self._dismiss(self._idle.pop(0))
-        if self._idle:
-            left_s = self._idle[0].rested_s + self._care.idle_s - now
-            self._retiring = self._host.call_later(left_s, self._retire)
+        for worker in self._idle.copy():
+            left_s = worker.rested_s + self._care.idle_s - now
+            if left_s > 0:
+                self._retiring = self._host.call_later(left_s, self._retire)
+                return
+            if self._take(worker):
+                self._dismiss(worker)
 
     def _dismiss(self, worker: Worker) -> None:
         """Let a worker end by itself; it is killed if it takes long."""
         worker.dismiss()
         self._host.call_later(LEAVE_S, worker.kill)
 
-    def _choose(self, job: Job) -> Worker:
-        """Take the worker that rested last, rather one that has the function."""
-        idle = self._idle
-        for i in reversed(range(len(idle))):
-            if idle[i].has(job):
-                return idle.pop(i)
-        return idle.pop()
+    def _choose(self, job: Job) -> Worker | None:
+        """Take the worker that rested last, rather one that has the function.
+
+        Callers' threads take some as well, at any moment (`reserve`).
+        """
+        for worker in reversed(self._idle.copy()):
+            if worker.has(job) and self._take(worker):
+                return worker
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _take(self, worker: Worker) -> bool:
+        """Return whether `worker` was idle; it is not any more."""
+        try:
+            self._idle.remove(worker)
+        except ValueError:
+            return False
+        return True
 
     def _start(self) -> bool:
         """Start a worker, and return whether that went well."""
