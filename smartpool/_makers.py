@@ -84,7 +84,9 @@ def _processes(setup: Setup, engine: Engine) -> Backend:
         sys.maxsize if setup.most_calls is None else setup.most_calls,
         IDLE_S if setup.idle_s is None else setup.idle_s,
     )
-    return Processes(engine, cpus=engine.cpus, care=care)
+    # So that thread pools of numerical libraries and workers are no more than CPUs.
+    each = max(1, engine.cpus // (setup.max_workers or engine.cpus))
+    return Processes(engine, cpus=each, care=care)
 
 
 def _event_loop(_setup: Setup, engine: Engine) -> Backend:
