@@ -20,7 +20,12 @@ from ._drive.request import (
     check_one_of,
     place_of,
 )
-from ._executor.checks import check_initializer, check_seconds, check_tasks_per_child
+from ._executor.checks import (
+    check_buffersize,
+    check_initializer,
+    check_seconds,
+    check_tasks_per_child,
+)
 from ._executor.future import CallFuture
 from ._executor.mapping import mapped
 from ._executor.submitting import workers
@@ -129,7 +134,7 @@ class SmartPool(Runs, Executor):
 
         Args:
             fn: Called with one element of each iterable.
-            *iterables: At least one. The shortest one ends it.
+            *iterables: The shortest one ends it.
             timeout: Seconds, from this call, that the iterator may take.
             chunksize: Items that travel together. Each has an outcome of its own.
             buffersize: Items that are submitted and not yielded yet, at most; `None`
@@ -144,10 +149,11 @@ class SmartPool(Runs, Executor):
                 are cancelled then, as they are when the iterator is closed.
         """
         place_of(fn, self._pool.setup.backend)
-        check_iterables(fn, iterables)
+        if iterables:  # without any there are no items, as in the standard library
+            check_iterables(fn, iterables)
         check_seconds("timeout", timeout)
         check_count("chunksize", chunksize)
-        check_count("buffersize", buffersize)
+        check_buffersize(buffersize)
         submit = self._pool.submitting.submit
         return mapped(
             lambda batch: submit(fn, [(args, None) for args in batch]),

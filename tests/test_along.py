@@ -236,7 +236,7 @@ def test_context_variables_that_stay(pool: SmartPool) -> None:
         results = pool.run_parallel(talking.get, range(2))
         assert results == [None, None]
         reasons = {reason.rule: reason for reason in results.report.reasons}
-        assert reasons["context"].facts["variables"] == 1
+        assert reasons["context"].facts["variables"] == 1, reasons["context"].text
         assert "talking" in reasons["context"].text
 
     copy_context().run(run)

@@ -81,7 +81,7 @@ def outcomes_of(
     fn = partial(faults.call, stage, fault)
     items = [Stages.argument(stage, fault, index) for index in range(ITEMS)]
     if way == "submit":
-        return submitted(pool, fn, items)
+        return submitted(pool, fn, items, stops=fault == "SIGSTOP")
     options: dict[str, Any] = {
         "return_exceptions": True,
         "chunksize": 4,
@@ -99,13 +99,14 @@ def outcomes_of(
         return exc
 
 
-def submitted(pool: SmartPool, fn: Any, items: list[Any]) -> list[Any]:
+def submitted(pool: SmartPool, fn: Any, items: list[Any], *, stops: bool) -> list[Any]:
     """Submit the items; one that stands still is cancelled when its time is over."""
+    patience_s = 5 * TIMEOUT_S if stops else HANG_S
     futures = [pool.submit(fn, item) for item in items]
     outcomes: list[Any] = []
     for future in futures:
         try:
-            outcomes.append(future.exception(5 * TIMEOUT_S) or future.result())
+            outcomes.append(future.exception(patience_s) or future.result())
         except TimeoutError as exc:
             future.cancel()
             outcomes.append(exc)

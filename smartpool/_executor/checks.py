@@ -37,6 +37,16 @@ def check_tasks_per_child(count: int | None, backend: BackendName | None) -> Non
         )
 
 
+def check_buffersize(value: object) -> None:
+    """Raise unless it is `None` or a whole number above 0: in the standard's words."""
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"buffersize must be an integer or None, not {value!r}")
+    if value < 1:
+        raise ValueError(f"buffersize must be None or > 0, not {value!r}")
+
+
 def check_seconds(name: str, value: object) -> None:
     """Raise unless `value` is `None` or a number of seconds."""
     if value is None:

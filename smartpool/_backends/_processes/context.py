@@ -13,6 +13,7 @@ from typing import Any
 from ..._worker.pickling import dumps
 
 _OURS = "smartpool_"
+_PYTHONS = "warnings_context"  # filters go along in another way
 _DECIMAL = "decimal_context"
 
 _homes: dict[int, tuple[ContextVar[Any], str, str]] = {}
@@ -29,7 +30,7 @@ def context_variables(context: Context | None) -> tuple[bytes, tuple[str, ...]]:
     items = [
         (variable, value)
         for variable, value in (context or copy_context()).items()
-        if not variable.name.startswith(_OURS)
+        if not variable.name.startswith(_OURS) and variable.name != _PYTHONS
     ]
     if not items:
         return b"", ()
