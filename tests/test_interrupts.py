@@ -14,6 +14,7 @@ import pytest
 
 import smartpool
 from tests import workloads
+from tests.heavy import and_heavy
 from tests.leaks import processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -208,7 +209,7 @@ def test_one_interrupt_stops_everything(
     workloads.wait_until(lambda: not program.left(), GONE_S)
 
 
-@pytest.mark.parametrize("delay_ms", [0, 5, 10, 15, 20, 30, 40, 60, 90])
+@pytest.mark.parametrize("delay_ms", and_heavy([0, 15, 40], [5, 10, 20, 30, 60, 90]))
 def test_an_interrupt_while_workers_start(
     delay_ms: int, programs: list[Program], tmp_path: Path
 ) -> None:
@@ -333,7 +334,7 @@ print(came, "came,", threads() - before, "threads are left", file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", and_heavy([1], range(2, 6)))
 def test_interrupts_at_any_moment_of_a_tiny_run(
     programs: list[Program], tmp_path: Path, seed: int
 ) -> None:
@@ -349,7 +350,7 @@ def test_interrupts_at_any_moment_of_a_tiny_run(
     assert int(came) >= 250, shown
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", and_heavy([1], range(2, 4)))
 def test_interrupts_at_any_moment_of_a_run_on_threads(
     programs: list[Program], tmp_path: Path, seed: int
 ) -> None:
