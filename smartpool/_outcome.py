@@ -27,10 +27,10 @@ class Value:
     """The call returned."""
 
     __slots__ = ("value",)
-    failed = False
+    failed: bool = False
 
     def __init__(self, value: Any) -> None:  # noqa: ANN401 - whatever fn returns
-        self.value = value
+        self.value: Any = value
 
     def load(self) -> Value:
         """Return this."""
@@ -41,10 +41,10 @@ class Error:
     """The call raised, or it could not be made, or its result was lost."""
 
     __slots__ = ("error",)
-    failed = True
+    failed: bool = True
 
     def __init__(self, error: BaseException) -> None:
-        self.error = error
+        self.error: BaseException = error
 
     def load(self) -> Error:
         """Return this."""

@@ -79,14 +79,14 @@ class Call:
         observe: bool = False,
         took: Callable[[Usage], None] | None = None,
     ) -> None:
-        self.job = job
-        self.items = items
-        self.listeners = listeners
-        self.shared = shared
-        self.observe = observe
-        self.took = took
+        self.job: Job = job
+        self.items: list[Item] = items
+        self.listeners: list[Listener] = listeners
+        self.shared: bool = shared
+        self.observe: bool = observe
+        self.took: Callable[[Usage], None] | None = took
         self.said: list[Said] = []
-        self.done = 0
+        self.done: int = 0
         self.lane: Lane | None = None
         self.chunk: Chunk | None = None
 
@@ -140,7 +140,7 @@ class Lane:
 
     def __init__(self, calls: Calls, backend: Backend, share: float, most: int) -> None:
         self.backend = backend
-        self.tenant = Tenant(share=share, most=most)
+        self.tenant: Tenant = Tenant(share=share, most=most)
         self._calls = calls
         self._waiting: OrderedDict[int, Call] = OrderedDict()
 

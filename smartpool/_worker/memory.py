@@ -63,8 +63,8 @@ class Packed:
 
     def __init__(self, data: bytes, file: MemoryFile) -> None:
         """Keep both."""
-        self.data = data
-        self.file = file
+        self.data: bytes = data
+        self.file: MemoryFile = file
 
     def __len__(self) -> int:
         """Return how many bytes travel."""
@@ -83,8 +83,8 @@ class MemoryFile:
 
     def __init__(self, fd: int, size: int) -> None:
         """Take over the descriptor."""
-        self.fd = fd
-        self.size = size
+        self.fd: int = fd
+        self.size: int = size
         _open.add(fd)
 
     def close(self) -> None:
