@@ -19,6 +19,8 @@ import pytest
 from smartpool import Report, machine, run_parallel, stream_parallel
 from tests.choices import ROWS, Case, Row, spin
 
+pytestmark = pytest.mark.measures
+
 PATIENCE_S = 5.0
 """How long a run may take to know what it calls: a worker may have to be asked."""
 

@@ -37,6 +37,9 @@ DEATHS: list[tuple[Deadly, int | None, str | None]] = [
 each_death = pytest.mark.parametrize(
     ("death", "code", "name"), DEATHS, ids=[death.__name__ for death, _, _ in DEATHS]
 )
+mostly_heavy = pytest.mark.parametrize(
+    ("death", "code", "name"), and_heavy(DEATHS[:1], DEATHS[1:])
+)
 each_size = pytest.mark.parametrize("chunksize", and_heavy([8], [None, 1]))
 
 
@@ -75,7 +78,7 @@ def test_seven_of_eight_are_there(
     assert error.calls == 1
 
 
-@each_death
+@mostly_heavy
 @each_size
 def test_it_is_called_again(
     tmp_path: Any,

@@ -72,6 +72,8 @@ def wrong_choices(table: dict[str, list[str]]) -> Iterator[str]:
             yield f"{name}: {decided}, not {backend}"
 
 
+@pytest.mark.heavy
+@pytest.mark.measures
 def test_the_quick_demo_chooses_rightly() -> None:
     """Every work is done where it belongs, with the loop's results, and says why."""
     out = run_demo("--quick")
@@ -88,6 +90,7 @@ def test_the_quick_demo_chooses_rightly() -> None:
 
 
 @pytest.mark.heavy
+@pytest.mark.measures
 @pytest.mark.skipif(smartpool.machine().cpus < 2, reason="gains need two CPUs")
 def test_the_demo_gains() -> None:
     """The aims are 1.7 and 20; a busy machine is let off a part of them."""

@@ -68,6 +68,7 @@ def is_typical() -> bool:
     return machine.gil and machine.cpus > 1
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
 def test_the_code_of_a_page_prints_what_it_says(page: Path, tmp_path: Path) -> None:
     """A page's code runs as one script, without a main guard, and prints as shown."""
@@ -87,6 +88,7 @@ def test_the_code_of_a_page_prints_what_it_says(page: Path, tmp_path: Path) -> N
         )
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 def test_an_example_prints_what_its_page_shows(example: Path) -> None:
     """What was decided and gained: as on the page, and right for this build."""

@@ -18,6 +18,7 @@ import smartpool
 from smartpool import SmartPool, completed, machine, run_parallel, stream_parallel
 from smartpool._makers import _MAKERS
 from tests import workloads
+from tests.heavy import and_heavy
 
 BACKENDS: list[Any] = [*_MAKERS, None]
 
@@ -746,7 +747,9 @@ hinted = pytest.mark.parametrize("hint", [None, "cpu"])
 
 @unpinned
 @hinted
-@pytest.mark.parametrize("fn", [workloads.make_holder, workloads.find_holder])
+@pytest.mark.parametrize(
+    "fn", and_heavy([workloads.make_holder], [workloads.find_holder])
+)
 @pytest.mark.parametrize("return_exceptions", [True, False])
 def test_results_that_cannot_be_pickled(
     call: Any, hint: Any, fn: Any, return_exceptions: bool

@@ -129,6 +129,29 @@ PLACES = {
 MOMENTS = {"at the first call": (1, 0.0), "later": (1, 0.1)}
 """Calls that have begun, and seconds after that."""
 
+EVERYWHERE = {
+    "a long item of the probe that computes": "at the first call",
+    "threads that compute": "later",
+    "processes that wait": "at the first call",
+    "processes that compute": "later",
+    "an event loop": "at the first call",
+    "chunks on processes": "later",
+    "what was decided for work": "later",
+    "a stream": "at the first call",
+    "a nested run": "later",
+}
+"""What is tested on each interpreter: something of every backend, and each moment."""
+
+PLACES_AND_MOMENTS = and_heavy(
+    EVERYWHERE.items(),
+    [
+        (place, moment)
+        for place in PLACES
+        for moment in MOMENTS
+        if EVERYWHERE.get(place) != moment
+    ],
+)
+
 
 class Program:
     """A script in a session of its own, so that all that it starts can be found."""
@@ -186,8 +209,7 @@ def programs() -> Iterator[list[Program]]:
         program.close()
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("place", "moment"), PLACES_AND_MOMENTS)
 def test_one_interrupt_stops_everything(
     place: str, moment: str, programs: list[Program], tmp_path: Path
 ) -> None:

@@ -38,7 +38,7 @@ def where_after_a_while(_: Any) -> tuple[int, str]:
 
 
 @each_option
-@pytest.mark.parametrize("fn", [where, where_after_a_while])
+@pytest.mark.parametrize("fn", and_heavy([where_after_a_while], [where]))
 @pytest.mark.parametrize("hint", and_heavy([None], ["cpu", "nogil"]))
 @pytest.mark.parametrize("length", [1, 40])
 def test_no_item_is_called_here(

@@ -469,7 +469,10 @@ async def about_short_async(path: str, x: int) -> int:
 def test_calls_that_end_just_then(
     backend: Any, chunksize: int | None, tmp_path: Path
 ) -> None:
-    """Each item is called once and has one outcome, its own, late or not."""
+    """Each item has one outcome, its own, late or not, and none is called twice.
+
+    A worker may be ended before the call has come to its first line.
+    """
     path = str(tmp_path / "calls")
     fn = about_short_async if backend == "event_loop" else about_short
 
@@ -487,7 +490,9 @@ def test_calls_that_end_just_then(
     indices = [one.index if one in late else one for one in results]
     assert indices == list(range(COUNT))
     assert late
-    assert Counter(workloads.lines(path)) == dict.fromkeys(map(str, range(COUNT)), 1)
+    calls = Counter(map(int, workloads.lines(path)))
+    assert set(calls.values()) == {1}
+    assert set(range(COUNT)) - set(calls) <= {one.index for one in late}
     assert results.report.items == COUNT
 
 

@@ -65,9 +65,17 @@ ARRAYS = {
     "objects": lambda: np.array([{"a": n} for n in range(1000)], dtype=object),
     "read-only": lambda: np.frombuffer(bytes(LARGE), dtype=np.uint8),
 }
+EVERYWHERE = ["plain", "fortran", "objects", "read-only"]
 
 
-@pytest.mark.parametrize("make", ARRAYS.values(), ids=ARRAYS)
+@pytest.mark.parametrize(
+    "make",
+    and_heavy(
+        [ARRAYS[name] for name in EVERYWHERE],
+        [ARRAYS[name] for name in ARRAYS if name not in EVERYWHERE],
+    ),
+    ids=[*EVERYWHERE, *(name for name in ARRAYS if name not in EVERYWHERE)],
+)
 def test_arrays_there_and_back(pool: SmartPool, make: Any) -> None:
     """Contents, type, shape, order and whether it may be written are as they were."""
     array = make()

@@ -30,6 +30,7 @@ from smartpool._pool import _pools
 from smartpool._run import closing, engine, relief, switching
 from smartpool._worker import cloud
 from tests import workloads
+from tests.heavy import and_heavy
 from tests.leaks import Snapshot, left_behind
 
 ROOT = Path(smartpool.__file__).parent.parent
@@ -499,7 +500,7 @@ def test_a_closed_pool_is_not_closed_again(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("backend", ["serial", "threads", "processes", None])
-@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("depth", and_heavy([2], [3]))
 def test_nested(backend: Any, depth: int) -> None:
     """Runs in items of runs: each gets its results, and none waits for ever."""
     assert tree(depth, backend, 0) == sum(range(3**depth))

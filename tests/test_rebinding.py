@@ -23,6 +23,7 @@ from tests.callables import (
     with_wraps,
     without_wraps,
 )
+from tests.heavy import and_heavy
 
 counter = 0
 other = 0
@@ -233,7 +234,11 @@ def test_rebinds_with_many_names(names: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [*range(4), *range(124, 132), *range(246, 262), *range(502, 518)]
+    "names",
+    and_heavy(
+        [*range(4), *range(126, 130), *range(254, 258)],
+        [*range(246, 254), *range(258, 262), *range(502, 518)],
+    ),
 )
 def test_rebinds_with_many_cells(names: int) -> None:
     """The index of a cell counts arguments, locals and cells before it.

@@ -25,6 +25,7 @@ from smartpool import (
     stream_parallel,
 )
 from tests import called, workloads
+from tests.heavy import and_heavy
 
 TIMEOUT_S = 1.0
 RAISED_S = 5 * (TIMEOUT_S + 1.0)
@@ -33,6 +34,9 @@ RAISED_S = 5 * (TIMEOUT_S + 1.0)
 HANG_S = 30.0
 
 in_flight = pytest.mark.parametrize("backend", ["threads", "processes", "event_loop"])
+mostly_heavy = pytest.mark.parametrize(
+    "backend", and_heavy(["processes"], ["threads", "event_loop"])
+)
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
@@ -79,7 +83,7 @@ def test_a_run_is_stopped(backend: Any, release: Path) -> None:
     assert isinstance(caught.value, SmartPoolError | TimeoutError)
 
 
-@in_flight
+@mostly_heavy
 def test_what_was_stopped_is_no_result(backend: Any, release: Path) -> None:
     """Errors are results if they are asked for; what we ended is none."""
     fn = waits_at(0, release, backend)
@@ -191,15 +195,17 @@ def test_others_are_stopped_while_the_input_is_slow(tmp_path: Path) -> None:
     assert completed(caught.value) == {}
 
 
-@pytest.mark.parametrize("backend", ["serial", "threads", "processes", None])
+@pytest.mark.parametrize(
+    "backend", and_heavy(["processes", None], ["serial", "threads"])
+)
 def test_the_time_of_a_stream_begins_with_its_reader(backend: Any) -> None:
     """Not when it is made. What the reader does meanwhile counts."""
     with stream_parallel(
-        workloads.same, count(), backend=backend, timeout=2 * TIMEOUT_S
+        workloads.same, count(), backend=backend, timeout=TIMEOUT_S
     ) as stream:
-        workloads.spin(3 * TIMEOUT_S)
+        workloads.spin(1.2 * TIMEOUT_S)
         assert next(stream) == 0
-        workloads.spin(3 * TIMEOUT_S)
+        workloads.spin(1.2 * TIMEOUT_S)
         with pytest.raises(RunTimeoutError) as caught:
             for _ in stream:
                 pass
@@ -209,7 +215,7 @@ def test_the_time_of_a_stream_begins_with_its_reader(backend: Any) -> None:
         next(stream)
 
 
-@in_flight
+@mostly_heavy
 def test_a_stream_is_stopped(backend: Any, release: Path) -> None:
     """What comes before the item that hangs is delivered, then the error."""
     fn, read = waits_at(2, release, backend), list[int]()
@@ -245,7 +251,7 @@ def test_two_runs_have_times_of_their_own(release: Path) -> None:
         assert long.result(HANG_S) == [0, 1]
 
 
-@pytest.mark.parametrize("backend", ["serial", "threads", "processes"])
+@pytest.mark.parametrize("backend", and_heavy(["processes"], ["serial", "threads"]))
 def test_a_nested_run_has_a_time_of_its_own(backend: Any, tmp_path: Path) -> None:
     """Its error is the outer item's, and keeps its own count."""
 

@@ -1,4 +1,4 @@
-"""Value the risk of many portfolios against one large table of prices.
+"""Try trading rules on many instruments, against one large table of prices.
 
 The table is bound to the function with `functools.partial`. Worker processes do not get
 a copy each: its contents are put into an anonymous memory file once, and all of them
@@ -19,55 +19,63 @@ from smartpool import machine, run_parallel
 
 DAYS = 1500
 INSTRUMENTS = 4000
-PORTFOLIOS = 240
-HELD = 12
+TRIED = 300
+STOPS = [0.01 * percent for percent in range(1, 61)]
 
 
-class Risk(NamedTuple):
-    """What was found of one portfolio, and by which process."""
+class Best(NamedTuple):
+    """The best rule for one instrument, and by which process it was found."""
 
-    portfolio: int
-    loss: float
+    instrument: int
+    stop: float
+    gain: float
     process: int
 
 
-def value_at_risk(portfolio: int, *, prices: NDArray[np.float64]) -> Risk:
-    """Return the loss that was exceeded on one day in a hundred."""
-    held = np.random.default_rng(portfolio).choice(INSTRUMENTS, HELD, replace=False)
-    losses: list[float] = []
-    before = float(prices[0, held].sum())
-    for day in range(1, DAYS):
-        now = float(prices[day, held].sum())
-        losses.append(1 - now / before)
-        before = now
-    losses.sort()
-    return Risk(portfolio, losses[-DAYS // 100], os.getpid())
+def with_stop(prices: list[float], stop: float) -> float:
+    """Return what money becomes that is out after a fall by `stop`, in after a rise."""
+    money, bought = 1.0, prices[0]
+    high = low = bought
+    for price in prices:
+        if bought:
+            high = max(high, price)
+            if price < high * (1 - stop):
+                money, bought, low = money * price / bought, 0.0, price
+        else:
+            low = min(low, price)
+            if price > low * (1 + stop):
+                bought = high = price
+    return money * prices[-1] / bought if bought else money
 
 
-def measured(text: str, seconds: float, gain: float | None = None) -> None:
-    """Print how long something took."""
-    more = "" if gain is None else f", a gain of {gain:.1f} times"
-    print(f"{text}: {seconds:.2f} s{more}")
+def best_stop(instrument: int, *, prices: NDArray[np.float64]) -> Best:
+    """Try all of `STOPS` on one instrument: each depends on the whole path of it."""
+    path: list[float] = prices[:, instrument].tolist()
+    gain, stop = max((with_stop(path, stop), stop) for stop in STOPS)
+    return Best(instrument, stop, gain, os.getpid())
 
 
 walk = np.random.default_rng(1).normal(0, 0.01, (DAYS, INSTRUMENTS))
+walk[1:] += 0.5 * walk[:-1]  # what fell goes on falling, a little
 prices = 100 * np.exp(np.cumsum(walk, axis=0))
-work = partial(value_at_risk, prices=prices)
+work = partial(best_stop, prices=prices)
 print(f"a table of {prices.nbytes / 1e6:.0f} MB, {machine().cpus} CPUs")
 
 began = time.perf_counter()
-loop = [work(portfolio) for portfolio in range(PORTFOLIOS)]
+loop = [work(instrument) for instrument in range(TRIED)]
 loop_s = time.perf_counter() - began
-measured("one portfolio after the other", loop_s)
+print(f"one instrument after the other: {loop_s:.2f} s")
 
 began = time.perf_counter()
-risks = run_parallel(work, range(PORTFOLIOS))
+found = run_parallel(work, range(TRIED))
 took_s = time.perf_counter() - began
-measured("run_parallel", took_s, loop_s / took_s)
+print(f"run_parallel: {took_s:.2f} s, a gain of {loop_s / took_s:.1f} times")
 
-assert [risk.loss for risk in risks] == [risk.loss for risk in loop]
-worst = max(risks, key=lambda risk: risk.loss)
+assert [best[:3] for best in found] == [best[:3] for best in loop]
+best = max(found, key=lambda best: best.gain)
 print(
-    f"the worst is portfolio {worst.portfolio}: {worst.loss:.2%} on one day in a hundred"
+    f"instrument {best.instrument}, sold after a fall by {best.stop:.0%}:"
+    f" {best.gain:.1f} times the money"
 )
-print(risks.report)
+print(f"the table in {len({best.process for best in found})} processes")
+print(found.report)
