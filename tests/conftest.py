@@ -32,6 +32,9 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 # Child interpreters inherit it: asked to abort, they print every thread's stack.
 os.environ.setdefault("PYTHONFAULTHANDLER", "1")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a script's job in the background; the programs that tests start inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 SESSION_MARK = mark_environment()
 PRINTING_STACKS_S = 3.0
 

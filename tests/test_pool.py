@@ -461,7 +461,7 @@ def test_dropping_a_pool_waits_for_nothing(elsewhere: ThreadPoolExecutor) -> Non
     locks = (
         engine._closing.lock,
         engine._backends.lock,
-        engine._reactor._stepping,
+        engine._reactor.stepping,
         engine._reactor._life,
         _pools.lock,
         threading._active_limbo_lock,  # type: ignore[attr-defined]
@@ -718,7 +718,7 @@ def test_a_fork_while_our_locks_are_held(elsewhere: ThreadPoolExecutor) -> None:
         locks = (
             engine._backends.lock,
             engine._closing.lock,
-            engine._reactor._stepping,
+            engine._reactor.stepping,
             engine._reactor._life,
             pool._pool._making,
             switching._quick._lock,

@@ -25,7 +25,7 @@ class Loop:
         self.broken: list[BaseException] = []
         self.inside = 0
         self.most_inside = 0
-        self.reactor = Reactor(lambda: self.is_needed, self.broken.append)
+        self.reactor = Reactor(lambda: self.is_needed, self.broken.append, lambda: None)
 
     def counted(self, then: Callable[[], None] = lambda: None) -> None:
         """Note how many callbacks are being called, and call `then`."""

@@ -176,6 +176,31 @@ class Host(Protocol):
         ...
 
 
+class Answer(Protocol):
+    """How a caller's thread reads what becomes of a chunk of one item that it placed.
+
+    All but `fd` is used under the lock of the engine's steps.
+    """
+
+    @property
+    def fd(self) -> int:
+        """The descriptor to wait for; the engine watches it, too."""
+        ...
+
+    def look(self) -> tuple[Outcome, Usage] | None:
+        """Return what came of the chunk if just that can be read; take nothing."""
+        ...
+
+    def take(self) -> None:
+        """Take what `look` has seen."""
+
+    def rest(self) -> None:
+        """Let the worker wait for work."""
+
+    def spoil(self) -> None:
+        """By the engine: deal with a worker of which nobody knows where it stands."""
+
+
 class Backend(Protocol):
     """A place where items are called."""
 
@@ -204,7 +229,7 @@ class Backend(Protocol):
             NotPicklableError: If the arguments cannot travel.
         """
 
-    def place_now(self, chunk: Chunk, noted: Callable[[], None], /) -> bool:
+    def place_now(self, chunk: Chunk, noted: Callable[[], None], /) -> Answer | None:
         """On a caller's thread: place `chunk` without the engine, if that can be.
 
         Args:
@@ -212,7 +237,7 @@ class Backend(Protocol):
             noted: Called before anything is placed, if it is.
 
         Returns:
-            Whether it was placed.
+            Where its answer comes; `None` if it was not placed.
         """
         ...
 

@@ -39,6 +39,7 @@ from .._worker.descriptors import close
 from .._worker.memory import Parcel, close_all_in_child, is_apart
 from .._worker.pickling import loads
 from ._processes import payloads
+from ._processes.answer import Answer
 from ._processes.by_value import ByValue
 from ._processes.deaths import Death
 from ._processes.initializer import Uninitialized
@@ -110,7 +111,7 @@ class Processes:
         """
         item.payload = payloads.encode_args(item)
 
-    def place_now(self, chunk: Chunk, noted: Callable[[], None], /) -> bool:
+    def place_now(self, chunk: Chunk, noted: Callable[[], None], /) -> Answer | None:
         """Send `chunk` to an idle worker at once, if one has its function.
 
         Only small chunks: the worker takes all of it, and this does not block.
@@ -120,17 +121,17 @@ class Processes:
             noted: Called when there is such a worker, before it is sent anything.
 
         Returns:
-            Whether it was placed.
+            Where its answer comes; `None` if it was not placed.
         """
-        if sum(len(item.payload or b"") for item in chunk.items) > NOW_BYTES:
-            return False
+        if sum([len(item.payload or b"") for item in chunk.items]) > NOW_BYTES:
+            return None
         reserved: list[Worker] = []
         placed = Placed(chunk)
         try:
             if not self._placing.reserve(chunk.job, reserved):
                 for worker in reserved:
                     self._host.post_soon(partial(self._placing.rest, worker))
-                return False
+                return None
             noted()
             reserved[0].send_now(placed)
         except OSError:
@@ -139,7 +140,7 @@ class Processes:
             for worker in reserved:
                 self._host.post_soon(partial(self._free, worker, placed))
             raise
-        return True
+        return Answer(self._host, self._placing, reserved[0], placed)
 
     # By the engine.
 

@@ -80,9 +80,8 @@ class Serial:
     def encode(self, item: Item) -> None:
         """Nothing to do: the arguments are here."""
 
-    def place_now(self, _chunk: Chunk, _noted: Callable[[], None], /) -> bool:
-        """Return false: the engine places all."""
-        return False
+    def place_now(self, _chunk: Chunk, _noted: Callable[[], None], /) -> None:
+        """Return `None`: the engine places all."""
 
     def place(self, chunk: Chunk) -> None:
         """Call the items of `chunk` now."""

@@ -77,9 +77,8 @@ class Threads:
     def encode(self, item: Item) -> None:
         """Nothing to do: the arguments are here."""
 
-    def place_now(self, _chunk: Chunk, _noted: Callable[[], None], /) -> bool:
-        """Return false: the engine places all."""
-        return False
+    def place_now(self, _chunk: Chunk, _noted: Callable[[], None], /) -> None:
+        """Return `None`: the engine places all."""
 
     def place(self, chunk: Chunk) -> None:
         """Give `chunk` to the thread that was used last, or to a new one.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from functools import partial
@@ -49,7 +50,7 @@ class CallFuture(Future[R], Generic[R]):
         self._call: Call | None = None
         self._loading = Lock()
         self._loaded: Value | Error | None = None
-        self._begun = self._told = False
+        self._begun = self._told = self._called_back = False
         self.stayed = False
         self._stepping: int | None = None
 
@@ -118,6 +119,7 @@ class CallFuture(Future[R], Generic[R]):
         At once, right here, if it is over; by the thread that cancels it; else on a
         thread of smartpool's own that serves all callbacks in turn.
         """
+        self._called_back = True
         super().add_done_callback(partial(_called_back, fn))
 
     # -- for the engine: Listener ----------------------------------------------------
@@ -126,6 +128,11 @@ class CallFuture(Future[R], Generic[R]):
     def wanted(self) -> bool:
         """Whether it is not over."""
         return not self.done()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody is to be told of its end but who waits for it."""
+        return not (self._called_back or self._waiters)
 
     def begin(self, *, stoppable: bool) -> bool:
         """Take in that it is called now, unless it was cancelled."""
@@ -175,6 +182,14 @@ class CallFuture(Future[R], Generic[R]):
 
     def _wait(self, timeout: float | None) -> None:
         """Wait in steps: a signal that comes just before one is seen at its end."""
+        call = self._call
+        if call is not None and (direct := call.direct) is not None:
+            began_s = time.monotonic()
+            direct(timeout)
+            if self._result is not None or self._exception is not None:
+                return
+            if timeout is not None:
+                timeout = max(0.0, timeout - (time.monotonic() - began_s))
         if timeout is not None:
             super().exception(timeout)
             return

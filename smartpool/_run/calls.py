@@ -28,6 +28,11 @@ class Listener(Protocol):
         """Whether anybody still waits for it."""
         ...
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody is to be told but who waits for it."""
+        ...
+
     def begin(self, *, stoppable: bool) -> bool:
         """Take in that it is called now, here or anew; return whether it is wanted."""
         ...
@@ -52,12 +57,15 @@ class Call:
 
     Attributes:
         done: Items whose outcome is known, from the first on.
+        direct: Waits for its end on a caller's thread, for so many seconds at most;
+            `None` if the engine tells of that.
         lane: Where it waits, or is called; `None` before it is added.
         chunk: What was placed; `None` while it waits.
     """
 
     __slots__ = (
         "chunk",
+        "direct",
         "done",
         "items",
         "job",
@@ -87,6 +95,7 @@ class Call:
         self.took: Callable[[Usage], None] | None = took
         self.said: list[Said] = []
         self.done: int = 0
+        self.direct: Callable[[float | None], None] | None = None
         self.lane: Lane | None = None
         self.chunk: Chunk | None = None
 
@@ -116,6 +125,20 @@ class Call:
         for outcome in outcomes[: len(self.items) - self.done]:
             listener = self.listeners[self.done]
             self.done += 1
+            listener.settle(outcome)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody is to be told of its end but who waits for it."""
+        return all([one.quiet for one in self.listeners])  # noqa: C419 - quicker
+
+    def over(self, usage: Usage, outcome: Outcome) -> None:
+        """Tell what became of its one item, on the caller's thread; again, perhaps."""
+        self.direct = None
+        if self.took is not None:
+            self.took(usage)
+        self.done = len(self.items)
+        for listener in self.listeners:
             listener.settle(outcome)
 
     def fail(self, error: BaseException) -> None:

@@ -14,7 +14,8 @@ Guarantees:
 
 * One step at a time, whoever takes it: what is in here needs no lock of its own.
 * A caller's thread takes no step. It hands over, and waits for its inbox: so an
-  interrupt in the middle of it leaves nothing half done.
+  interrupt in the middle of it leaves nothing half done. (`direct.py` has the one
+  thing that it does besides.)
 * Each run's last message is `Over`, whatever happens.
 * The thread is alive while there are runs, calls or worker processes, and only then.
 """
@@ -42,6 +43,7 @@ from .._outcome import Outcome
 from .backends import Backends
 from .calls import Call, Calls
 from .closing import Closing
+from .direct import Direct, Directs
 from .messages import GilChanged, Late, Observed, Outcomes, Over, Returned, Told, Want
 from .reactor import Reactor
 from .relief import Relief
@@ -106,7 +108,8 @@ class Engine:
             self._scheduler, self.call_later, self._room_comes, self._place_all
         )
         self._gil = gil_enabled()
-        self._reactor = Reactor(self._is_needed, self._broken)
+        self._reactor = Reactor(self._is_needed, self._broken, self._begin_step)
+        self._directs = Directs(self._reactor, self._adopt, self._finish_direct)
 
     # -- for callers -----------------------------------------------------------------
 
@@ -185,13 +188,12 @@ class Engine:
         if not (self._runs or self._calls.waiting or self.closed):
             lane = self._calls.lane(backend, share, most)
             chunk = Chunk(call.job, call.items, observe=call.observe)
-            if backend.place_now(
-                chunk,
-                lambda: self._reactor.note(
-                    lambda: self._calls.placed_now(lane, call, chunk)
-                ),
-            ):
-                if self.closed:  # perhaps it has looked before this was noted
+            direct = Direct(lane, call, chunk)
+            answer = backend.place_now(chunk, partial(self._directs.add, direct))
+            if answer is not None:
+                direct.answer = answer
+                call.begin(stoppable=True)
+                if self.closed:  # perhaps it has looked before this was known
                     error = PoolClosedError("the pool was closed during the call")
                     self._reactor.hand_over(lambda: call.fail(error))
                 return
@@ -224,6 +226,7 @@ class Engine:
         """
         self._backends.abandon()
         self._runs = {}
+        self._directs.abandon()
         self._reactor.abandon()
         for ref in self._begun.values():
             if (run := ref()) is not None:
@@ -279,6 +282,16 @@ class Engine:
         return self._reactor.call_later(delay_s, callback)
 
     # -- steps: one at a time ------------------------------------------------------------
+
+    def _begin_step(self) -> None:
+        self._directs.adopt_all()
+
+    def _adopt(self, direct: Direct) -> None:
+        self._calls.placed_now(direct.lane, direct.call, direct.chunk)
+
+    def _finish_direct(self, direct: Direct) -> None:
+        assert direct.outcome is not None
+        self._finish(direct.chunk, direct.usage, [direct.outcome])
 
     def _start(self, run: Run) -> None:
         if self.closed:
@@ -487,6 +500,7 @@ class Engine:
         self._reactor.nudge()
         self._reactor.join(CLOSE_S)
         raised = self._backends.close()
+        self._directs.close()
         self._reactor.close()
         if raised is not None:
             raise raised

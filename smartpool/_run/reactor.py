@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import select
 import selectors
 import threading
 import time
@@ -28,6 +29,8 @@ from .._lock import Lock
 
 Callback = Callable[[], None]
 Ready = tuple[selectors.SelectorKey, int]
+
+_Epoll: Final[type] = getattr(selectors, "EpollSelector", type(None))
 
 PATIENCE_S: Final = 3600.0
 """Selectors refuse to wait for very long: after so long they are asked again."""
@@ -70,20 +73,30 @@ class Reactor:
     Args:
         needed: Whether the thread has to stay alive; asked when it has nothing to do.
         broken: Called with an exception that a callback raised: our bug.
+        begin: Called first in each step.
+
+    Attributes:
+        stepping: Held by whoever takes a step. Who holds it without taking one calls
+            `look_again` afterwards.
     """
 
     def __init__(
-        self, needed: Callable[[], bool], broken: Callable[[BaseException], None]
+        self,
+        needed: Callable[[], bool],
+        broken: Callable[[BaseException], None],
+        begin: Callable[[], None],
     ) -> None:
         self._needed = needed
         self._broken = broken
+        self._begin = begin
         self._events: deque[Callback] = deque()
-        self._stepping = Lock()
+        self.stepping: Lock = Lock()
         self._stepper = 0  # the thread that takes a step now
         self._life = Lock()
         self._thread: threading.Thread | None = None
         self._joined: threading.Thread | None = None
         self._selector = selectors.DefaultSelector()
+        self._epoll: select.epoll | None = None  # the selector's, once more
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = count()
         self._closed = False
@@ -105,10 +118,6 @@ class Reactor:
                 self._events.remove(callback)
             raise
 
-    def note(self, callback: Callback) -> None:
-        """Have `callback` called before whatever comes next: wakes nobody."""
-        self._events.append(callback)
-
     def leave(self, callback: Callback) -> None:
         """Leave `callback` for the thread, if it is there: takes no lock."""
         self._events.append(callback)
@@ -125,6 +134,38 @@ class Reactor:
             self._stepper != threading.get_ident()
         ):  # else it is called at the end of that
             self._step()
+
+    def look_again(self) -> None:
+        """Have the thread look at what was left to who held `stepping`."""
+        if self._events:
+            self._write()
+
+    def mute(self, fd: int) -> bool:
+        """Let `fd` wake nobody until `unmute`; return whether that can be.
+
+        Under the lock of steps. The end of a connection wakes the thread all the same.
+        """
+        if fd not in self._watching or self._closed:
+            return False
+        if self._epoll is None:
+            if not isinstance(self._selector, _Epoll):
+                return False
+            self._epoll = select.epoll.fromfd(os.dup(self._selector.fileno()))
+        self._epoll.modify(fd, 0)
+        return True
+
+    def unmute(self, fd: int) -> None:
+        """Watch `fd` again for what it is watched for. Under the lock of steps."""
+        known = self._watching.get(fd)
+        if known is not None and self._epoll is not None and not self._closed:
+            reads = select.EPOLLIN if selectors.EVENT_READ in known else 0
+            writes = select.EPOLLOUT if selectors.EVENT_WRITE in known else 0
+            self._epoll.modify(fd, reads | writes)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is watched any more."""
+        return self._closed
 
     def nudge(self) -> None:
         """Have the thread look whether it is still needed, if it is there."""
@@ -164,6 +205,8 @@ class Reactor:
         """
         self.end()
         self._selector.close()
+        if self._epoll is not None:
+            self._epoll.close()
         # Their numbers may soon be another's: a late wake-up must not be written
         # there, and none be closed twice. Between striking off a number and closing
         # it Python calls no signal handler.
@@ -179,7 +222,7 @@ class Reactor:
 
         The fork may have come in the middle of anything, on a thread that is not here.
         """
-        self._life, self._stepping, self._stepper = Lock(), Lock(), 0
+        self._life, self.stepping, self._stepper = Lock(), Lock(), 0
         self._thread = None
         self._events, self._timers = deque(), []
         self.close()
@@ -236,10 +279,10 @@ class Reactor:
         patience_s: float | None = 0.0
         while True:
             ready = self._select(patience_s)
-            with self._stepping:
+            with self.stepping:
                 self._stepper = threading.get_ident()
-                # First what callers have noted: an answer to it may be among these.
-                self._call_posted()
+                # First: an answer to what that takes in may be among these.
+                self._guarded(self._begin)
                 for key, mask in ready:
                     self._call_ready(key.data, mask)
                 self._call_due()
@@ -276,13 +319,15 @@ class Reactor:
         """On a thread that came by: call what was posted, unless somebody does."""
         while self._events:
             try:
-                if not self._stepping.acquire(blocking=False):
+                if not self.stepping.acquire(blocking=False):
                     break
                 self._stepper = threading.get_ident()
+                self._guarded(self._begin)
                 self._call_posted()
-                self._stepper = 0
             finally:  # an interrupt may come when it has just been acquired
-                self._stepping.let_go()
+                if self._stepper == threading.get_ident():
+                    self._stepper = 0
+                self.stepping.let_go()
         if self._thread is not None and not self._needed():
             self._write()  # the thread may go, and does not know yet
 

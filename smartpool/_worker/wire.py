@@ -59,6 +59,10 @@ _SIZE: Final = Struct("=Q")
 _OUTCOMES: Final = Struct("=QBB")
 _FINISH: Final = Struct("=QddQ")
 RECORD: Final = Struct("=QBQ")
+_ANSWERED: Final = Struct(
+    "=BQ QBB QddQ"
+)  # header, outcomes, finish: see `pack_outcomes`
+_ANSWER: Final = Struct("=BQ QBB QddQ QBQ")  # and one record
 
 OBSERVE: Final = 1  # flags of a chunk
 STOP_ON_ERROR: Final = 2
@@ -89,6 +93,11 @@ class FrameReader:
         self._kind = 0
         self._large: bytearray | None = None
         self._large_used = 0
+
+    @property
+    def amid(self) -> bool:
+        """Whether a part of a frame has come."""
+        return self._large is not None or self._used > 0
 
     def space(self) -> memoryview:
         """Return where the next bytes go: never empty."""
@@ -252,6 +261,29 @@ def unpack_outcomes(body: Buffer) -> tuple[int, memoryview, Finish | None, int]:
     at += _FINISH.size
     finish = calls, wall_s, cpu_s, bytes(view[at : at + size])
     return turn, view[at + size :], finish, files
+
+
+def unpack_answer(data: bytes) -> tuple[int, int, int, float, float, bytes] | None:
+    """Return what became of a chunk of one item, if `data` is a frame that says so.
+
+    Returns:
+        Its turn, the position and the tag, the seconds of wall time and of CPU, and the
+        bytes of the outcome. `None` of anything else, less or more than that.
+    """
+    if len(data) < _ANSWER.size:
+        return None
+    kind, length, turn, finished, files, calls, wall_s, cpu_s, profile = (
+        _ANSWERED.unpack_from(data)
+    )
+    position, tag, size = RECORD.unpack_from(data, _ANSWERED.size)
+    if (
+        (kind, finished, files, calls, profile) != (OUTCOMES, 1, 0, 1, 0)
+        or tag == UNLOADABLE
+        or length + HEADER.size != len(data)
+        or size + _ANSWER.size != len(data)
+    ):
+        return None
+    return turn, position, tag, wall_s, cpu_s, data[_ANSWER.size :]
 
 
 def unpack_records(view: memoryview) -> Iterator[tuple[int, int, memoryview]]:

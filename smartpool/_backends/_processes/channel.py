@@ -29,6 +29,10 @@ _AGAIN_S: Final = 0.01
 
 _CLOEXEC: Final[int] = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
+_LOOKED_BYTES: Final = 4096
+"""What fits in here is read by who waits for it: a guess. To copy it twice costs less
+than to wake a thread."""
+
 _READS: Final = 16
 """Reads in a row before others get their turn. A guess: about 1 MB."""
 
@@ -173,6 +177,24 @@ class Channel:
         """
         self.sent_bytes += len(frame)
         return self._sock.send(frame)
+
+    @property
+    def fd(self) -> int:
+        """The socket's descriptor; negative once it is closed."""
+        return self._sock.fileno()
+
+    def look(self) -> bytes:
+        """Return what has come if a frame begins with it, and leave it in the socket."""
+        if self._closed or self._ended or self._reader.amid:
+            return b""
+        try:
+            return self._sock.recv(_LOOKED_BYTES, socket.MSG_PEEK)
+        except OSError:  # nothing is there, or nobody: seen where it is read
+            return b""
+
+    def skip(self, count: int) -> None:
+        """Take so many bytes that `look` has returned."""
+        self._sock.recv(count)
 
     def _receive(self) -> bool:
         """Read once; return whether there may be more."""

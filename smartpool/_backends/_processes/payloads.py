@@ -129,7 +129,7 @@ class Encoded:
     __slots__ = ("_buffers", "_data", "_refused", "failed")
 
     def __init__(
-        self, tag: int, data: memoryview, parcel: Parcel | None = None
+        self, tag: int, data: bytes | memoryview, parcel: Parcel | None = None
     ) -> None:
         """Keep what the record says, and what came apart from it."""
         self.failed = tag != wire.VALUE

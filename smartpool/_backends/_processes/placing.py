@@ -116,6 +116,17 @@ class Placing:
             return False
         return reserved[-1].has(job) and reserved[-1].quiet
 
+    def reclaim(self, worker: Worker, turn: int) -> None:
+        """End a worker that is neither idle nor at anything: an interrupt has lost it.
+
+        Args:
+            worker: The worker.
+            turn: The chunk after which that may have happened.
+        """
+        lost = worker.placed is None and worker.turn == turn
+        if lost and worker not in self._idle:
+            worker.kill()
+
     def up(self, worker: Worker) -> None:
         """Count on a worker that has started."""
         self._failed_starts = 0

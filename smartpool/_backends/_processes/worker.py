@@ -221,6 +221,19 @@ class Worker:
             raise OSError("the worker does not read")
 
     @property
+    def fd(self) -> int:
+        """The descriptor by which it answers."""
+        return self._channel.fd
+
+    def look(self) -> bytes:
+        """Return what could be read now, and leave it there: at most so much."""
+        return self._channel.look()
+
+    def skip(self, count: int) -> None:
+        """Take bytes that `look` has returned."""
+        self._channel.skip(count)
+
+    @property
     def quiet(self) -> bool:
         """Whether all that it was sent has gone out."""
         return self._channel.quiet

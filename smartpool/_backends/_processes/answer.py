@@ -1,0 +1,77 @@
+"""What a caller's thread reads itself: the answer to a chunk of one item."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..._outcome import Outcome
+from ..._worker import wire
+from ..base import Host, Usage
+from .payloads import Encoded
+from .placing import Placing
+from .worker import Placed, Worker
+
+LOST_S: Final = 1.0
+"""After so long a worker that nobody has is lost. A guess: to be sent something takes
+a thread that took it from the idle ones some microseconds."""
+
+
+class Answer:
+    """Where the outcome of a chunk comes that a caller's thread has placed.
+
+    Args:
+        host: The engine.
+        placing: Whose workers they are.
+        worker: Who calls the chunk.
+        placed: The chunk.
+    """
+
+    __slots__ = ("_host", "_placed", "_placing", "_size", "_turn", "_worker", "fd")
+
+    def __init__(
+        self, host: Host, placing: Placing, worker: Worker, placed: Placed
+    ) -> None:
+        """Begin before anything has come."""
+        self._host = host
+        self._placing = placing
+        self._worker = worker
+        self._placed = placed
+        self._turn = worker.turn
+        self._size = 0
+        self.fd = worker.fd
+
+    def look(self) -> tuple[Outcome, Usage] | None:
+        """Return what came of the chunk if just that can be read; take nothing."""
+        worker, placed = self._worker, self._placed
+        if worker.placed is not placed or len(placed.chunk.items) != 1:
+            return None
+        data = worker.look()
+        found = wire.unpack_answer(data)
+        if found is None or placed.done or found[:2] != (worker.turn, 0):
+            return None
+        self._size = len(data)
+        _, _, tag, wall_s, cpu_s, outcome = found
+        return Encoded(tag, outcome), Usage(1, wall_s, cpu_s)
+
+    def take(self) -> None:
+        """Take what `look` has seen."""
+        self._worker.skip(self._size)
+        self._placed.done = 1
+        self._placed.function.deaths = 0
+        self._worker.release()
+        self._worker.called(1)
+
+    def rest(self) -> None:
+        """Let the worker wait for work."""
+        self._placing.rest(self._worker)
+
+    def spoil(self) -> None:
+        """End a worker that may have been read from, or not; it calls nothing."""
+        worker = self._worker
+        if worker.placed is self._placed:
+            worker.release()
+            worker.kill()
+        elif worker.turn == self._turn:
+            self._host.call_later(
+                LOST_S, lambda: self._placing.reclaim(worker, self._turn)
+            )

@@ -1,0 +1,240 @@
+"""Single calls that the engine need not see: sent, and answered, on the caller's thread.
+
+::
+
+    caller    submit: straight to an idle worker      result: polls ------- reads it
+    worker                                  calls ------ answers
+    engine    asleep: it does not listen to that worker as long as a caller does
+
+Between two processes each thread that has to wake up costs as much as the rest of the
+call. So who waits for a call whose worker has nothing else to tell reads the answer
+itself: one caller at a time, who *leads*. Whatever else happens in the pool is a step
+of the engine, and each step begins by taking all calls of this sort into its books:
+from there on they are calls like others, and who led waits as others do.
+
+Guarantees:
+
+* A call is its leader's or the engine's: who takes it does so under the lock of steps.
+* What a leader takes from the socket it has copied before. If it is interrupted just
+  then, the outcome is that of the call, and the worker, of which nobody knows where it
+  stands, is ended: it was idle, so that costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from .._aside import SIGNAL_S
+from .._backends.base import Answer, Chunk, Usage
+from .._outcome import Outcome
+from .reactor import Reactor
+
+if TYPE_CHECKING:
+    from .calls import Call, Lane
+
+
+class Direct:
+    """One call that a caller's thread has placed, until it is over or the engine's.
+
+    Attributes:
+        lane: Where it would have waited.
+        call: The call.
+        chunk: What was placed of it: all.
+        answer: How to read what becomes of it; `None` while it is being sent.
+        adopted: It is the engine's.
+        outcome: What became of it; `None` while that is not known.
+        usage: What that took.
+    """
+
+    __slots__ = ("adopted", "answer", "call", "chunk", "lane", "outcome", "usage")
+
+    def __init__(self, lane: Lane, call: Call, chunk: Chunk) -> None:
+        self.lane = lane
+        self.call = call
+        self.chunk = chunk
+        self.answer: Answer | None = None
+        self.adopted = False
+        self.outcome: Outcome | None = None
+        self.usage = NO_USAGE
+
+
+NO_USAGE: Final = Usage(0, 0.0, 0.0)
+
+
+class Directs:
+    """The direct calls of one engine.
+
+    Args:
+        reactor: Takes its steps.
+        adopt: Take a call into the engine's books.
+        finish: Take in that an adopted call is over.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        adopt: Callable[[Direct], None],
+        finish: Callable[[Direct], None],
+    ) -> None:
+        self._reactor = reactor
+        self._adopt = adopt
+        self._finish = finish
+        self._open: dict[int, Direct] = {}
+        self._leader: Direct | None = None
+        self._wake_fd = -1
+
+    # -- on callers' threads ---------------------------------------------------------
+
+    def add(self, direct: Direct) -> None:
+        """Know of a call that is about to be sent."""
+        direct.call.direct = partial(self.wait, direct)
+        self._open[direct.chunk.id] = direct
+
+    def wait(self, direct: Direct, timeout_s: float | None) -> None:
+        """Wait until `direct` is over, or for so long, or until it is the engine's."""
+        if self._leader is direct:  # two wait for it
+            self._reactor.hand_over(_nothing)
+            return
+        try:
+            if self._lead(direct):
+                self._listen(direct, timeout_s)
+        except BaseException:
+            if direct.outcome is not None:
+                self._reactor.hand_over(partial(self._recover, direct))
+            raise
+        finally:
+            self._follow(direct)
+
+    def _lead(self, direct: Direct) -> bool:
+        """Become the one that listens; return false if that cannot be."""
+        answer = direct.answer
+        if answer is None or direct.adopted or self._leader is not None:
+            return False
+        try:
+            with self._reactor.stepping:
+                if direct.adopted or self._leader is not None or not self._can_wake():
+                    return False
+                self._leader = direct
+                return self._reactor.mute(answer.fd)
+        finally:
+            self._reactor.look_again()
+
+    def _can_wake(self) -> bool:
+        """Make sure of a descriptor that wakes a leader."""
+        if self._wake_fd < 0 and hasattr(os, "eventfd") and not self._reactor.closed:
+            with suppress(OSError):
+                self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        return self._wake_fd >= 0
+
+    def _listen(self, direct: Direct, timeout_s: float | None) -> None:
+        """Wait for something to come from the worker, and take it if it is the end.
+
+        In steps: a signal that comes just before one is seen at its end.
+        """
+        assert direct.answer is not None
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        poll = select.poll()
+        poll.register(direct.answer.fd, select.POLLIN)
+        poll.register(self._wake_fd, select.POLLIN)
+        step_s = SIGNAL_S
+        while not poll.poll(step_s * 1000):
+            if direct.adopted:
+                return
+            if until_s is not None:
+                step_s = min(SIGNAL_S, until_s - time.monotonic())
+                if step_s <= 0:
+                    return
+        if self._take(direct, direct.answer) and direct.outcome is not None:
+            direct.call.over(direct.usage, direct.outcome)
+
+    def _take(self, direct: Direct, answer: Answer) -> bool:
+        """Take what has come if it is the end of the call; return whether it was."""
+        try:
+            with self._reactor.stepping:
+                # Who is told of its end, beyond the caller, is told by the engine.
+                if direct.adopted or not direct.call.quiet:
+                    return False
+                found = answer.look()
+                if found is None:
+                    return False
+                direct.outcome, direct.usage = found
+                answer.take()
+                self._open.pop(direct.chunk.id, None)
+                self._let_go(direct)
+                answer.rest()
+                return True
+        finally:
+            self._reactor.look_again()
+
+    def _follow(self, direct: Direct) -> None:
+        """Leave the rest of it to the engine; nothing if there is none."""
+        if self._leader is not direct:
+            return
+        try:
+            with self._reactor.stepping:
+                self._let_go(direct)
+        finally:
+            self._reactor.look_again()
+
+    # -- in steps, or under their lock ------------------------------------------------
+
+    def adopt_all(self) -> None:
+        """Make all of them the engine's: the first thing in each step."""
+        for number, direct in list(self._open.items()):
+            direct.adopted = True
+            direct.call.direct = None
+            if self._leader is direct:  # until it has seen that
+                self._listen_again(direct)
+                if self._wake_fd >= 0:
+                    os.eventfd_write(self._wake_fd, 1)
+            self._adopt(direct)
+            del self._open[number]
+
+    def _let_go(self, direct: Direct) -> None:
+        """Let others lead, and the engine listen to the worker."""
+        if self._leader is not direct:
+            return
+        self._leader = None
+        if not direct.adopted:
+            self._listen_again(direct)
+        elif self._wake_fd >= 0:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._wake_fd)
+
+    def _listen_again(self, direct: Direct) -> None:
+        if direct.answer is not None:
+            self._reactor.unmute(direct.answer.fd)
+
+    def _recover(self, direct: Direct) -> None:
+        """After an interrupt: the outcome is known, and where the worker stands is not."""
+        assert direct.answer is not None
+        assert direct.outcome is not None
+        direct.answer.spoil()
+        self._finish(direct)
+        direct.call.over(direct.usage, direct.outcome)
+
+    def close(self) -> None:
+        """Give back the descriptor. Nobody leads any more, or is woken already."""
+        with self._reactor.stepping:
+            fd, self._wake_fd = self._wake_fd, -1
+            if fd >= 0:
+                os.close(fd)
+
+    def abandon(self) -> None:
+        """After a fork, in the child: they are over, as all calls are."""
+        for direct in self._open.values():
+            direct.adopted = True
+        self._open, self._leader = {}, None
+        fd, self._wake_fd = self._wake_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _nothing() -> None:
+    """Have a step begin."""
