@@ -187,8 +187,11 @@ class Answer(Protocol):
         """The descriptor to wait for; the engine watches it, too."""
         ...
 
-    def look(self) -> tuple[Outcome, Usage] | None:
-        """Return what came of the chunk if just that can be read; take nothing."""
+    def look(self) -> tuple[Outcome, tuple[float, float]] | None:
+        """Return what came of the chunk if just that can be read; take nothing.
+
+        And the seconds of wall time and of CPU that it took.
+        """
         ...
 
     def take(self) -> None:

@@ -136,11 +136,14 @@ class CallFuture(Future[R], Generic[R]):
 
     def begin(self, *, stoppable: bool) -> bool:
         """Take in that it is called now, unless it was cancelled."""
+        if stoppable:
+            self._begun = True
+            return not self.done()  # who cancels it just now ends the call as well
         with self._condition:
             if self.done():
                 return False
             self._begun = True
-            if not (stoppable or super().running()):
+            if not super().running():
                 self.set_running_or_notify_cancel()
         return True
 

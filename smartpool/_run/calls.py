@@ -132,12 +132,12 @@ class Call:
         """Whether nobody is to be told of its end but who waits for it."""
         return all([one.quiet for one in self.listeners])  # noqa: C419 - quicker
 
-    def over(self, usage: Usage, outcome: Outcome) -> None:
+    def over(self, outcome: Outcome, wall_s: float, cpu_s: float) -> None:
         """Tell what became of its one item, on the caller's thread; again, perhaps."""
         self.direct = None
         if self.took is not None:
-            self.took(usage)
-        self.done = len(self.items)
+            self.took(Usage(1, wall_s, cpu_s))
+        self.done = 1
         for listener in self.listeners:
             listener.settle(outcome)
 

@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from .._aside import SIGNAL_S
 from .._backends.base import Answer, Chunk, Usage
@@ -49,10 +49,10 @@ class Direct:
         answer: How to read what becomes of it; `None` while it is being sent.
         adopted: It is the engine's.
         outcome: What became of it; `None` while that is not known.
-        usage: What that took.
+        took: The seconds of wall time and of CPU that it took.
     """
 
-    __slots__ = ("adopted", "answer", "call", "chunk", "lane", "outcome", "usage")
+    __slots__ = ("adopted", "answer", "call", "chunk", "lane", "outcome", "took")
 
     def __init__(self, lane: Lane, call: Call, chunk: Chunk) -> None:
         self.lane = lane
@@ -61,10 +61,18 @@ class Direct:
         self.answer: Answer | None = None
         self.adopted = False
         self.outcome: Outcome | None = None
-        self.usage = NO_USAGE
+        self.took = 0.0, 0.0
 
+    def end(self) -> None:
+        """Tell what became of it."""
+        if self.outcome is not None:
+            self.call.over(self.outcome, *self.took)
 
-NO_USAGE: Final = Usage(0, 0.0, 0.0)
+    @property
+    def usage(self) -> Usage:
+        """What it took, as the engine counts that."""
+        wall_s, cpu_s = self.took
+        return Usage(1, wall_s, cpu_s)
 
 
 class Directs:
@@ -114,16 +122,19 @@ class Directs:
     def _lead(self, direct: Direct) -> bool:
         """Become the one that listens; return false if that cannot be."""
         answer = direct.answer
-        if answer is None or direct.adopted or self._leader is not None:
+        if answer is None or not self._is_free(direct):
             return False
         try:
             with self._reactor.stepping:
-                if direct.adopted or self._leader is not None or not self._can_wake():
+                if not (self._is_free(direct) and self._can_wake()):
                     return False
                 self._leader = direct
                 return self._reactor.mute(answer.fd)
         finally:
             self._reactor.look_again()
+
+    def _is_free(self, direct: Direct) -> bool:
+        return self._leader is None and not direct.adopted
 
     def _can_wake(self) -> bool:
         """Make sure of a descriptor that wakes a leader."""
@@ -150,8 +161,8 @@ class Directs:
                 step_s = min(SIGNAL_S, until_s - time.monotonic())
                 if step_s <= 0:
                     return
-        if self._take(direct, direct.answer) and direct.outcome is not None:
-            direct.call.over(direct.usage, direct.outcome)
+        if self._take(direct, direct.answer):
+            direct.end()
 
     def _take(self, direct: Direct, answer: Answer) -> bool:
         """Take what has come if it is the end of the call; return whether it was."""
@@ -163,7 +174,7 @@ class Directs:
                 found = answer.look()
                 if found is None:
                     return False
-                direct.outcome, direct.usage = found
+                direct.outcome, direct.took = found
                 answer.take()
                 self._open.pop(direct.chunk.id, None)
                 self._let_go(direct)
@@ -214,10 +225,9 @@ class Directs:
     def _recover(self, direct: Direct) -> None:
         """After an interrupt: the outcome is known, and where the worker stands is not."""
         assert direct.answer is not None
-        assert direct.outcome is not None
         direct.answer.spoil()
         self._finish(direct)
-        direct.call.over(direct.usage, direct.outcome)
+        direct.end()
 
     def close(self) -> None:
         """Give back the descriptor. Nobody leads any more, or is woken already."""

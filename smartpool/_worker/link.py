@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import _thread
 import os
+import select
 
 from . import wire
 from .descriptors import SPACE, Arrived, rights
@@ -32,6 +33,10 @@ class Link:
         """Take over the socket `fd`."""
         self._fd = fd
         self._sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+        # Who blocks in a read of such a socket is also woken when the other end has read
+        # what was sent: that costs both ends as much as a small call. A poll is not.
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
         self._reader = wire.FrameReader()
         self.arrived = Arrived()
         # Calls and threads of theirs may make log records; each may be interrupted by
@@ -53,6 +58,22 @@ class Link:
                 return
             self._sending = True
             try:
+                while self._later:
+                    self._send(*self._later.pop(0))
+            finally:
+                self._sending = False
+
+    def send_whole(self, frame: bytes) -> None:
+        """Do what `send` does, for a small frame in one piece: as quick as can be."""
+        with self._lock:
+            if self._sending or self._later:
+                self.send([frame])
+                return
+            self._sending = True
+            try:
+                sent = os.write(self._fd, frame)
+                if sent < len(frame):
+                    self._send([frame[sent:]], ())
                 while self._later:
                     self._send(*self._later.pop(0))
             finally:
@@ -81,6 +102,7 @@ class Link:
                 more, since user code has opened too many.
         """
         while True:
+            self._poll.poll()
             count, came, flags, _ = self._sock.recvmsg_into(
                 [self._reader.space()], SPACE, _socket.MSG_CMSG_CLOEXEC
             )

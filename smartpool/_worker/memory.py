@@ -22,7 +22,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, Final
 
     Table = list[tuple[int, int, bool]]
@@ -38,17 +38,18 @@ _ALIGN: Final = 64
 
 def available() -> bool:
     """Return whether there are memory files here, and descriptors for one more."""
-    return hasattr(os, "memfd_create") and len(_open) < Room.files
+    return hasattr(os, "memfd_create") and len(_open) < Room.files()
 
 
 class Room:
-    """How many there may be: a quarter of what the program may open is ours.
+    """How many there may be.
 
     Attributes:
-        files: Memory files held by a descriptor. In a worker there is one at a time.
+        files: Returns how many memory files may be held by a descriptor. In a worker
+            there is one at a time.
     """
 
-    files = 64
+    files: Callable[[], int] = staticmethod(lambda: 64)
 
 
 class Packed:

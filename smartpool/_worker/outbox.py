@@ -77,6 +77,12 @@ class Outbox:
             self._flushed_ns = now_ns
             self.flush()
 
+    def flush_one(self, wall_s: float, cpu_s: float, tag: int, data: bytes) -> None:
+        """Send the outcome that is here, the only one, and that its chunk is over."""
+        turn = self._words[words.TURN]
+        self._link.send_whole(wire.pack_answer(turn, wall_s, cpu_s, tag, data))
+        self._used = self._words[words.OUTBOX_BYTES] = 0
+
     def flush(self, finish: wire.Finish | None = None) -> None:
         """Send what is here, and that the chunk is over if `finish` says so."""
         records = self._memory[: self._used]

@@ -94,12 +94,12 @@ def dumps_apart(
         Exception: Whatever pickling raises, if neither way works.
         OSError: If the memory file cannot hold the buffers.
     """
-    room = memory.available()
+    full = False
     buffers: list[memoryview] = []
 
     def apart(buffer: Any) -> bool:  # noqa: ANN401 - a pickle.PickleBuffer
         raw: memoryview = buffer.raw()
-        if not room or raw.nbytes < memory.FROM_BYTES:
+        if raw.nbytes < memory.FROM_BYTES or full or not memory.available():
             return True
         buffers.append(raw)
         return False
@@ -119,7 +119,7 @@ def dumps_apart(
     except OSError as exc:
         if exc.errno not in _NO_DESCRIPTOR:
             raise
-    room = False
+    full = True
     if plain:
         return plain_dumps(thing, PROTOCOL), plain
     return dumps_by_value(thing, modules), plain

@@ -59,10 +59,7 @@ _SIZE: Final = Struct("=Q")
 _OUTCOMES: Final = Struct("=QBB")
 _FINISH: Final = Struct("=QddQ")
 RECORD: Final = Struct("=QBQ")
-_ANSWERED: Final = Struct(
-    "=BQ QBB QddQ"
-)  # header, outcomes, finish: see `pack_outcomes`
-_ANSWER: Final = Struct("=BQ QBB QddQ QBQ")  # and one record
+_ANSWER: Final = Struct("=BQ QBB QddQ QBQ")  # all of these, for one item
 
 OBSERVE: Final = 1  # flags of a chunk
 STOP_ON_ERROR: Final = 2
@@ -263,27 +260,50 @@ def unpack_outcomes(body: Buffer) -> tuple[int, memoryview, Finish | None, int]:
     return turn, view[at + size :], finish, files
 
 
-def unpack_answer(data: bytes) -> tuple[int, int, int, float, float, bytes] | None:
+def pack_answer(
+    turn: int, wall_s: float, cpu_s: float, tag: int, data: Buffer
+) -> bytes:
+    """Return what `pack_outcomes` does for a chunk of one item that has been called."""
+    size = len(data)
+    length = size + _ANSWER.size - HEADER.size
+    head = _ANSWER.pack(
+        OUTCOMES, length, turn, True, 0, 1, wall_s, cpu_s, 0, 0, tag, size
+    )
+    return b"".join((head, data))
+
+
+def unpack_answer(data: bytes) -> tuple[int, int, float, float, bytes] | None:
     """Return what became of a chunk of one item, if `data` is a frame that says so.
 
     Returns:
-        Its turn, the position and the tag, the seconds of wall time and of CPU, and the
-        bytes of the outcome. `None` of anything else, less or more than that.
+        Its turn, the tag, the seconds of wall time and of CPU, and the bytes of the
+        outcome. `None` of anything else, less or more than that.
     """
-    if len(data) < _ANSWER.size:
+    rest = len(data) - _ANSWER.size
+    if rest < 0:
         return None
-    kind, length, turn, finished, files, calls, wall_s, cpu_s, profile = (
-        _ANSWERED.unpack_from(data)
-    )
-    position, tag, size = RECORD.unpack_from(data, _ANSWERED.size)
+    (
+        kind,
+        length,
+        turn,
+        finished,
+        files,
+        calls,
+        wall_s,
+        cpu_s,
+        profile,
+        at,
+        tag,
+        size,
+    ) = _ANSWER.unpack_from(data)
     if (
-        (kind, finished, files, calls, profile) != (OUTCOMES, 1, 0, 1, 0)
+        size != rest
+        or length != len(data) - HEADER.size
+        or (kind, finished, files, calls, profile, at) != (OUTCOMES, True, 0, 1, 0, 0)
         or tag == UNLOADABLE
-        or length + HEADER.size != len(data)
-        or size + _ANSWER.size != len(data)
     ):
         return None
-    return turn, position, tag, wall_s, cpu_s, data[_ANSWER.size :]
+    return turn, tag, wall_s, cpu_s, data[_ANSWER.size :]
 
 
 def unpack_records(view: memoryview) -> Iterator[tuple[int, int, memoryview]]:

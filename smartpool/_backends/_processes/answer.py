@@ -6,7 +6,7 @@ from typing import Final
 
 from ..._outcome import Outcome
 from ..._worker import wire
-from ..base import Host, Usage
+from ..base import Host
 from .payloads import Encoded
 from .placing import Placing
 from .worker import Placed, Worker
@@ -40,18 +40,23 @@ class Answer:
         self._size = 0
         self.fd = worker.fd
 
-    def look(self) -> tuple[Outcome, Usage] | None:
-        """Return what came of the chunk if just that can be read; take nothing."""
+    def look(self) -> tuple[Outcome, tuple[float, float]] | None:
+        """Return what came of the chunk if just that can be read; take nothing.
+
+        And the seconds of wall time and of CPU that it took.
+        """
         worker, placed = self._worker, self._placed
         if worker.placed is not placed or len(placed.chunk.items) != 1:
             return None
         data = worker.look()
         found = wire.unpack_answer(data)
-        if found is None or placed.done or found[:2] != (worker.turn, 0):
+        if found is None:
+            return None
+        turn, tag, wall_s, cpu_s, outcome = found
+        if turn != worker.turn or placed.done:
             return None
         self._size = len(data)
-        _, _, tag, wall_s, cpu_s, outcome = found
-        return Encoded(tag, outcome), Usage(1, wall_s, cpu_s)
+        return Encoded(tag, outcome), (wall_s, cpu_s)
 
     def take(self) -> None:
         """Take what `look` has seen."""

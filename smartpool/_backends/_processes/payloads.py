@@ -190,13 +190,15 @@ def _dumps(
 
     And whether it is a plain one.
     """
-    memory.Room.files = files_most()
     return dumps_apart(thing, by_value)
 
 
 def files_most() -> int:
     """Return how many descriptors may be memory files: the rest is the user's."""
     return max(1, (max_open_files() or FILES_MOST) // 4)
+
+
+memory.Room.files = staticmethod(files_most)
 
 
 def mappings_most() -> int:
