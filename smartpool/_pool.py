@@ -163,6 +163,9 @@ class Pool:
         Raises:
             PoolClosedError: If the pool is closed.
         """
+        engine = self._engine
+        if engine is not None and not self._closed:
+            return engine
         with self._making:
             if self._closed:
                 raise PoolClosedError(_ENDING if _pools.ending else _CLOSED)

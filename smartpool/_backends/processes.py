@@ -33,6 +33,7 @@ from typing import ClassVar, Final
 from .. import _fork
 from .._decide.facts import BackendName, Profile
 from .._errors import ItemTimeoutError, SmartPoolError
+from .._observe.machine import machine
 from .._outcome import Error, Outcome
 from .._worker import wire
 from .._worker.descriptors import close
@@ -76,6 +77,7 @@ class Processes:
         """Begin without workers."""
         self._host = host
         self._placing = Placing(host, self, cpus, care or Care(), self._on_no_start)
+        self._spare_cpus = machine().cpus > 1
         self._broken: Uninitialized | None = None
         self._by_value = ByValue(host, self._give_back)
         _fork.register(self)
@@ -133,7 +135,7 @@ class Processes:
                     self._host.post_soon(partial(self._placing.rest, worker))
                 return None
             noted()
-            reserved[0].send_now(placed)
+            reserved[0].send_now(placed, alone=self._spare_cpus)
         except OSError:
             self._host.post_soon(partial(self._take_back, reserved[0], placed))
         except BaseException:

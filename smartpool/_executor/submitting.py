@@ -68,8 +68,9 @@ class Submitting:
         if place is None or place.backend.broken is not None:
             return self.submit(fn, [(args, kwargs)])[0]
         future: CallFuture[Any] = CallFuture(self)
-        call = _call(place, [future], [(args, kwargs)])
-        if call.items:
+        item = Item(0, args, kwargs=kwargs or None)
+        if _is_ready(item, future, place):
+            call = Call(place.job, [item], [future], shared=place.shared)
             self._add(engine, call, place)
         return future
 
@@ -218,18 +219,25 @@ def _call(place: Place, futures: list[CallFuture[Any]], calls: list[Arguments]) 
     call = Call(place.job, [], [], shared=place.shared)
     for index, (args, kwargs) in enumerate(calls):
         item = Item(index, args, kwargs=kwargs or None)
-        try:
-            if place.backend.travels:
-                place.backend.encode(item)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as exc:  # noqa: BLE001 - user code; it is the outcome
-            futures[index].stayed = True
-            futures[index].settle(Error(exc))
-            continue
-        call.items.append(item)
-        call.listeners.append(futures[index])
+        if _is_ready(item, futures[index], place):
+            call.items.append(item)
+            call.listeners.append(futures[index])
     return call
+
+
+def _is_ready(item: Item, future: CallFuture[Any], place: Place) -> bool:
+    """Encode an item; return false, and settle its future, if it cannot travel."""
+    if not place.backend.travels:
+        return True
+    try:
+        place.backend.encode(item)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # noqa: BLE001 - user code; it is the outcome
+        future.stayed = True
+        future.settle(Error(exc))
+        return False
+    return True
 
 
 def _raise_if_broken(engine: Engine) -> None:

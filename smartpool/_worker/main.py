@@ -102,6 +102,7 @@ class _Worker:
     def _call(self, body: wire.Buffer) -> None:
         turn, job_id, flags, first, views, files = wire.unpack_chunk(body)
         payloads = self._parcels(views, files) if files else views
+        self._link.alone = bool(flags & wire.ALONE)
         shared = self._board.words
         shared[words.TURN] = turn
         shared[words.PHASE] = words.LOADING

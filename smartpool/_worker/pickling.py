@@ -8,7 +8,6 @@ cloudpickle sends such things themselves; it is loaded when the first one turns 
 from __future__ import annotations
 
 import errno
-from contextlib import suppress
 
 from . import memory
 
@@ -106,8 +105,10 @@ def dumps_apart(
 
     data = b"__main__"
     if not modules:
-        with suppress(Exception):  # user code: `__reduce__` may raise anything
+        try:
             data = plain_dumps(thing, PROTOCOL, buffer_callback=apart)
+        except Exception:  # noqa: BLE001, S110 - user code: `__reduce__` may raise any
+            pass
     plain = b"__main__" not in data
     if not plain:
         buffers.clear()

@@ -56,6 +56,7 @@ UNLOADABLE: Final = 2  # or: arguments name what cannot be imported here; not ca
 HEADER: Final = Struct("=BQ")
 _CHUNK: Final = Struct("=QQBBQ")
 _SIZE: Final = Struct("=Q")
+_CALL: Final = Struct("=BQ QQBBQ Q")  # header, chunk and size, for one item
 _OUTCOMES: Final = Struct("=QBB")
 _FINISH: Final = Struct("=QddQ")
 RECORD: Final = Struct("=QBQ")
@@ -63,6 +64,7 @@ _ANSWER: Final = Struct("=BQ QBB QddQ QBQ")  # all of these, for one item
 
 OBSERVE: Final = 1  # flags of a chunk
 STOP_ON_ERROR: Final = 2
+ALONE: Final = 4  # a single call of a caller who may make the next one at once
 
 SCRATCH_BYTES: Final = 1 << 16
 """Frames below this are read many at once; larger ones into a buffer of their own.
@@ -190,7 +192,7 @@ def pack_chunk(
     Args:
         turn: Which chunk it is.
         job_id: Whose.
-        flags: `OBSERVE`, `STOP_ON_ERROR`.
+        flags: `OBSERVE`, `STOP_ON_ERROR`, `ALONE`.
         first: The position of its first item.
         payloads: Its items.
         files: Memory files that come along, one for each payload that begins with
@@ -200,6 +202,14 @@ def pack_chunk(
     for payload in payloads:
         parts += (_SIZE.pack(len(payload)), payload)
     return frame(CHUNK, *parts)
+
+
+def pack_call(turn: int, job_id: int, flags: int, payload: Buffer) -> bytes:
+    """Return what `pack_chunk` does for one item, which is small, in one piece."""
+    size = len(payload)
+    length = size + _CALL.size - HEADER.size
+    head = _CALL.pack(CHUNK, length, turn, job_id, flags, 0, 0, size)
+    return b"".join((head, payload))
 
 
 def unpack_chunk(body: Buffer) -> tuple[int, int, int, int, list[memoryview], int]:

@@ -200,10 +200,15 @@ class Worker:
         )
         self._channel.send(frame, files)
 
-    def send_now(self, placed: Placed) -> None:
+    def send_now(self, placed: Placed, *, alone: bool) -> None:
         """Do what `send` does, on a caller's thread, with a job that it has.
 
         The worker was idle, and is that thread's alone until this returns.
+
+        Args:
+            placed: What to have called.
+            alone: Whether it may look for the next such call, for a moment, instead of
+                going to sleep at once.
 
         Raises:
             OSError: If it has gone, or does not take all of it at once.
@@ -213,10 +218,14 @@ class Worker:
         self.turn += 1
         self.begun = 0
         self._sent_at = time.monotonic()
-        flags = wire.OBSERVE * chunk.observe
+        flags = wire.OBSERVE * chunk.observe | wire.ALONE * alone
         flags |= wire.STOP_ON_ERROR * chunk.job.stop_on_error
         payloads, _ = _apart(chunk.items)  # large ones do not come this way
-        frame = b"".join(wire.pack_chunk(self.turn, chunk.job.id, flags, 0, payloads))
+        if len(payloads) == 1:
+            frame = wire.pack_call(self.turn, chunk.job.id, flags, payloads[0])
+        else:
+            pieces = wire.pack_chunk(self.turn, chunk.job.id, flags, 0, payloads)
+            frame = b"".join(pieces)
         if self._channel.send_now(frame) != len(frame):
             raise OSError("the worker does not read")
 
