@@ -9,7 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ import pytest
 import smartpool
 from smartpool import SmartPool, WorkerCrashError
 from smartpool._backends._processes import surroundings
+from smartpool._backends._processes.context import has_variables
 from tests import talking, workloads
 
 ROOT = Path(smartpool.__file__).parent.parent
@@ -250,9 +251,23 @@ def test_decimal(pool: SmartPool) -> None:
 
     def run() -> None:
         decimal.getcontext().prec = 5
+        assert has_variables()
         assert pool.run_parallel(third, range(2)) == ["0.33333"] * 2
 
     copy_context().run(run)
+
+
+def test_a_decimal_context_that_says_nothing() -> None:
+    """It is there once it was asked for; as it was made, it need not go along."""
+
+    def run() -> None:
+        decimal.getcontext().flags[decimal.Inexact] = True
+        assert [one.name for one in copy_context()] == ["decimal_context"]
+        assert not has_variables()
+        decimal.getcontext().traps[decimal.Inexact] = True
+        assert has_variables()
+
+    Context().run(run)
 
 
 # -- environment, output ---------------------------------------------------------------------

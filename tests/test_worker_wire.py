@@ -138,3 +138,47 @@ def test_two_shelves_agree(uses: list[tuple[int, bool]]) -> None:
         known = content in mirror and not again
         mirror.take(content, b"")
         assert theirs.take(content, None if known else content * 2) == content * 2
+
+
+@given(st.integers(0, 7), st.binary(max_size=50))
+def test_a_call_is_a_chunk(flags: int, payload: bytes) -> None:
+    """The short way to pack a chunk of one item comes to the same bytes."""
+    pieces = wire.pack_chunk(7, 8, flags, 0, [payload])
+
+    assert wire.pack_call(7, 8, flags, payload) == b"".join(pieces)
+
+
+@given(st.sampled_from([wire.VALUE, wire.ERROR]), st.binary(max_size=50))
+def test_an_answer_is_the_outcomes_of_one(tag: int, data: bytes) -> None:
+    """The short way to pack them comes to the same bytes, and back."""
+    record = wire.RECORD.pack(0, tag, len(data)) + data
+    pieces = wire.pack_outcomes(7, [record], (1, 0.5, 0.25, b""))
+
+    answer = wire.pack_answer(7, 0.5, 0.25, tag, data)
+
+    assert answer == b"".join(pieces)
+    assert wire.unpack_answer(answer) == (7, tag, 0.5, 0.25, data)
+
+
+def test_what_is_no_answer() -> None:
+    """Less than a frame, more than one, and what an answer may not be."""
+    whole = wire.pack_answer(7, 0.5, 0.25, wire.VALUE, b"data")
+    record = wire.RECORD.pack(0, wire.VALUE, 0)
+    finish = 1, 0.5, 0.25, b""
+    others = [
+        wire.pack_outcomes(7, [record], None),
+        wire.pack_outcomes(7, [record], (1, 0.5, 0.25, b"profile")),
+        wire.pack_outcomes(7, [record], (2, 0.5, 0.25, b"")),
+        wire.pack_outcomes(7, [record], finish, files=1),
+        wire.pack_outcomes(7, [record, record], finish),
+        wire.pack_outcomes(7, [wire.RECORD.pack(1, wire.VALUE, 0)], finish),
+        wire.pack_outcomes(7, [wire.RECORD.pack(0, wire.UNLOADABLE, 0)], finish),
+        wire.frame(wire.SAID, bytes(len(whole) - wire.HEADER.size)),
+    ]
+
+    assert wire.unpack_answer(whole) is not None
+    for end in range(len(whole)):
+        assert wire.unpack_answer(whole[:end]) is None
+    assert wire.unpack_answer(whole + b"x") is None
+    for pieces in others:
+        assert wire.unpack_answer(b"".join(pieces)) is None

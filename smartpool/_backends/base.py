@@ -195,10 +195,7 @@ class Answer(Protocol):
         ...
 
     def take(self) -> None:
-        """Take what `look` has seen."""
-
-    def rest(self) -> None:
-        """Let the worker wait for work."""
+        """Take what `look` has seen, and let the worker wait for work."""
 
     def spoil(self) -> None:
         """By the engine: deal with a worker of which nobody knows where it stands."""

@@ -135,6 +135,7 @@ class Processes:
                     self._host.post_soon(partial(self._placing.rest, worker))
                 return None
             noted()
+            answer = Answer(self._host, self._placing, reserved[0], placed)
             reserved[0].send_now(placed, alone=self._spare_cpus)
         except OSError:
             self._host.post_soon(partial(self._take_back, reserved[0], placed))
@@ -142,7 +143,7 @@ class Processes:
             for worker in reserved:
                 self._host.post_soon(partial(self._free, worker, placed))
             raise
-        return Answer(self._host, self._placing, reserved[0], placed)
+        return answer
 
     # By the engine.
 
@@ -159,9 +160,9 @@ class Processes:
         placed.cancelled = True
         if worker.placed is placed:
             worker.kill()
-            return
-        self._placing.rest(worker)
-        self._finish(placed)
+        elif not placed.sent:  # else it has been called, and all is done
+            self._placing.rest(worker)
+            self._finish(placed)
 
     def place(self, chunk: Chunk) -> None:
         """Have the items of `chunk` called as soon as there is a worker."""

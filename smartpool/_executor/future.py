@@ -32,6 +32,28 @@ R = TypeVar("R")
 _LOGGER = logging.getLogger("concurrent.futures")  # where people look for it
 
 
+class _Condition(Lock):  # type: ignore[misc]
+    """A `threading.Condition`, as far as a future uses one, that no interrupt breaks.
+
+    That class's own `__enter__` and `__exit__` are functions in Python: a KeyboardInterrupt
+    in one of them leaves the lock held, and the engine would wait for it for ever.
+    """
+
+    _waited: threading.Condition | None = None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for `notify_all`; return whether it came in time."""
+        if self._waited is None:
+            self._waited = threading.Condition(self)
+        return self._waited.wait(timeout)
+
+    def notify_all(self) -> None:
+        """Wake all that wait, and let go of what only they need, which refers to this."""
+        waited, self._waited = self._waited, None
+        if waited is not None:
+            waited.notify_all()
+
+
 class CallFuture(Future[R], Generic[R]):
     """The outcome of one call, now or later.
 
@@ -45,6 +67,7 @@ class CallFuture(Future[R], Generic[R]):
     def __init__(self, submitting: Submitting) -> None:
         """Begin without an outcome. Made by `submit`."""
         super().__init__()
+        self._condition = _Condition()  # type: ignore[assignment]  # all that is used
         # Also keeps the pool, which is closed with its last user, until this is over.
         self._submitting: Submitting | None = submitting
         self._call: Call | None = None
@@ -163,7 +186,7 @@ class CallFuture(Future[R], Generic[R]):
 
     def abandon(self, error: BaseException) -> None:
         """After a fork, in the child: fail. Another thread may have held the lock."""
-        self._condition = threading.Condition()
+        self._condition = _Condition()  # type: ignore[assignment]
         self._loading = Lock()
         self.settle(Error(error))
 

@@ -13,6 +13,7 @@ from contextvars import copy_context
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
+from .._backends._processes.context import has_variables
 from .._backends._processes.surroundings import current
 from .._backends.base import Backend, Job
 from .._observe.budget import set_budget
@@ -59,7 +60,7 @@ class Place:
         return (
             self._state == _code(self.job.fn)
             and self._function.surroundings is current()
-            and _has_no_variables()
+            and not has_variables()
         )
 
 
@@ -127,8 +128,3 @@ def _code(fn: Any) -> tuple[object, ...]:  # noqa: ANN401
     if type(fn) is not FunctionType:
         return ()
     return fn.__code__, id(fn.__defaults__), id(fn.__kwdefaults__)
-
-
-def _has_no_variables() -> bool:
-    """Return whether no context variables would have to go along."""
-    return all([one.name.startswith("smartpool_") for one in copy_context()])  # noqa: C419 - quicker

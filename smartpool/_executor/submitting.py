@@ -190,8 +190,8 @@ class Submitting:
         futures: Any = call.listeners
         for future in futures:
             future.belongs_to(call)
-        self._pending.update(futures)
         try:
+            self._pending.update(futures)
             engine.add_call(call, place.backend, place.share, place.most)
         except BaseException:  # an interrupt, or no thread to be had: nobody waits
             self._pending.difference_update(futures)

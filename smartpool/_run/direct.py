@@ -9,8 +9,8 @@
 Between two processes each thread that has to wake up costs as much as the rest of the
 call. So who waits for a call whose worker has nothing else to tell reads the answer
 itself: one caller at a time, who *leads*. Whatever else happens in the pool is a step
-of the engine, and each step begins by taking all calls of this sort into its books:
-from there on they are calls like others, and who led waits as others do.
+of the engine, which first takes all calls of this sort into its books: from there on they
+are calls like others, and who led waits as others do.
 
 Guarantees:
 
@@ -117,7 +117,11 @@ class Directs:
                 self._reactor.hand_over(partial(self._recover, direct))
             raise
         finally:
-            self._follow(direct)
+            try:
+                self._follow(direct)
+            except BaseException:
+                self._reactor.hand_over(partial(self._let_go, direct))
+                raise
 
     def _lead(self, direct: Direct) -> bool:
         """Become the one that listens; return false if that cannot be."""
@@ -178,7 +182,6 @@ class Directs:
                 answer.take()
                 self._open.pop(direct.chunk.id, None)
                 self._let_go(direct)
-                answer.rest()
                 return True
         finally:
             self._reactor.look_again()
@@ -196,27 +199,31 @@ class Directs:
     # -- in steps, or under their lock ------------------------------------------------
 
     def adopt_all(self) -> None:
-        """Make all of them the engine's: the first thing in each step."""
+        """Make all of them the engine's: before whatever it does."""
         for number, direct in list(self._open.items()):
-            direct.adopted = True
-            direct.call.direct = None
-            if self._leader is direct:  # until it has seen that
-                self._listen_again(direct)
-                if self._wake_fd >= 0:
-                    os.eventfd_write(self._wake_fd, 1)
+            self._take_over(direct)
             self._adopt(direct)
             del self._open[number]
+
+    def _take_over(self, direct: Direct) -> None:
+        """Have who leads wait as others do."""
+        direct.adopted = True
+        direct.call.direct = None
+        if self._leader is direct:  # until it has seen that
+            self._listen_again(direct)
+            if self._wake_fd >= 0:
+                os.eventfd_write(self._wake_fd, 1)
 
     def _let_go(self, direct: Direct) -> None:
         """Let others lead, and the engine listen to the worker."""
         if self._leader is not direct:
             return
-        self._leader = None
         if not direct.adopted:
             self._listen_again(direct)
         elif self._wake_fd >= 0:
             with suppress(BlockingIOError):
                 os.eventfd_read(self._wake_fd)
+        self._leader = None  # last: who was interrupted comes here once more
 
     def _listen_again(self, direct: Direct) -> None:
         if direct.answer is not None:
@@ -225,6 +232,7 @@ class Directs:
     def _recover(self, direct: Direct) -> None:
         """After an interrupt: the outcome is known, and where the worker stands is not."""
         assert direct.answer is not None
+        self._take_over(direct)  # from who waits for it anew
         direct.answer.spoil()
         self._finish(direct)
         direct.end()

@@ -326,6 +326,7 @@ class Engine:
     def _report(self, chunk: Chunk, outcomes: Sequence[Outcome]) -> None:
         run = self._runs.get(chunk.job.id)
         if run is None:
+            self._directs.adopt_all()
             self._calls.report(chunk, outcomes)
             return
         if chunk.id not in run.backend_of:
@@ -342,6 +343,8 @@ class Engine:
     def _finish(self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome]) -> None:
         run = self._runs.get(chunk.job.id)
         if run is None:
+            # The caller who has led may have sent the next call in the meantime.
+            self._directs.adopt_all()
             self._calls.finish(chunk, usage, outcomes)
             if self._runs or self._calls.waiting:
                 self._place_all()
@@ -381,7 +384,9 @@ class Engine:
         run = None if chunk is None else self._runs.get(chunk.job.id)
         if run is not None:
             run.inbox.put(Told(said))
-        elif chunk is None or not self._calls.said(chunk, said):
+            return
+        self._directs.adopt_all()
+        if chunk is None or not self._calls.said(chunk, said):
             saying.call(said.deliver)
 
     def _take_back(self, run: Run, items: list[Item]) -> None:

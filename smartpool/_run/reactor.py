@@ -73,7 +73,7 @@ class Reactor:
     Args:
         needed: Whether the thread has to stay alive; asked when it has nothing to do.
         broken: Called with an exception that a callback raised: our bug.
-        begin: Called first in each step.
+        begin: Called before each callback.
 
     Attributes:
         stepping: Held by whoever takes a step. Who holds it without taking one calls
@@ -281,8 +281,6 @@ class Reactor:
             ready = self._select(patience_s)
             with self.stepping:
                 self._stepper = threading.get_ident()
-                # First: an answer to what that takes in may be among these.
-                self._guarded(self._begin)
                 for key, mask in ready:
                     self._call_ready(key.data, mask)
                 self._call_due()
@@ -322,7 +320,6 @@ class Reactor:
                 if not self.stepping.acquire(blocking=False):
                     break
                 self._stepper = threading.get_ident()
-                self._guarded(self._begin)
                 self._call_posted()
             finally:  # an interrupt may come when it has just been acquired
                 if self._stepper == threading.get_ident():
@@ -349,6 +346,7 @@ class Reactor:
 
     def _guarded(self, callback: Callback) -> None:
         try:
+            self._begin()
             callback()
         except BaseException as exc:  # noqa: BLE001 - nobody else could be told
             self._broken(exc)

@@ -36,7 +36,7 @@ class Answer:
         self._placing = placing
         self._worker = worker
         self._placed = placed
-        self._turn = worker.turn
+        self._turn = worker.turn + 1  # that of the chunk, which has not been sent
         self._size = 0
         self.fd = worker.fd
 
@@ -59,15 +59,12 @@ class Answer:
         return Encoded(tag, outcome), (wall_s, cpu_s)
 
     def take(self) -> None:
-        """Take what `look` has seen."""
+        """Take what `look` has seen, and let the worker wait for work."""
         self._worker.skip(self._size)
         self._placed.done = 1
         self._placed.function.deaths = 0
         self._worker.release()
         self._worker.called(1)
-
-    def rest(self) -> None:
-        """Let the worker wait for work."""
         self._placing.rest(self._worker)
 
     def spoil(self) -> None:

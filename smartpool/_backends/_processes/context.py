@@ -30,7 +30,7 @@ def context_variables(context: Context | None) -> tuple[bytes, tuple[str, ...]]:
     items = [
         (variable, value)
         for variable, value in (context or copy_context()).items()
-        if not variable.name.startswith(_OURS) and variable.name != _PYTHONS
+        if _goes(variable.name, value)
     ]
     if not items:
         return b"", ()
@@ -44,6 +44,30 @@ def context_variables(context: Context | None) -> tuple[bytes, tuple[str, ...]]:
         else:
             going.append(data)
     return dumps(going) if going else b"", tuple(stay)
+
+
+def has_variables() -> bool:
+    """Return whether the present context has variables that matter to a call."""
+    return any([_goes(one.name, value) for one, value in copy_context().items()])  # noqa: C419 - quicker
+
+
+def _goes(name: str, value: Any) -> bool:  # noqa: ANN401
+    """Return whether a variable makes a difference in a worker."""
+    if name == _DECIMAL:
+        return not _is_default(value)
+    return not name.startswith(_OURS) and name != _PYTHONS
+
+
+def _is_default(context: Any) -> bool:  # noqa: ANN401 - a decimal.Context
+    """Return whether that is what a worker begins with: as it is once it was asked for.
+
+    What has happened in it so far (its flags) is not looked at.
+    """
+    default = sys.modules["decimal"].DefaultContext
+    return all(getattr(context, one) == getattr(default, one) for one in _ASPECTS)
+
+
+_ASPECTS = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp", "traps")
 
 
 def _pickled(thing: object) -> bytes | None:

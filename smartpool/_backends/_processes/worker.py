@@ -57,6 +57,7 @@ class Placed:
         wall_s: Seconds of calling so far.
         cpu_s: Seconds of CPU of that.
         cancelled: No further item of it is to be called.
+        sent: A caller's thread has given it to its worker.
         missing: Modules that workers could not import for its arguments.
         unloadable: Of an item that could not be loaded and has not been dealt with:
             the missing module, and the error as it travels.
@@ -68,6 +69,7 @@ class Placed:
         "cpu_s",
         "done",
         "missing",
+        "sent",
         "unloadable",
         "wall_s",
     )
@@ -78,7 +80,7 @@ class Placed:
         self.done = 0
         self.wall_s = 0.0
         self.cpu_s = 0.0
-        self.cancelled = False
+        self.cancelled = self.sent = False
         self.missing: frozenset[str] = frozenset()
         self.unloadable: tuple[str, memoryview] | None = None
 
@@ -215,6 +217,7 @@ class Worker:
         """
         chunk = placed.chunk
         self.placed = placed
+        placed.sent = True  # not before: an interrupt finds it in one of the two
         self.turn += 1
         self.begun = 0
         self._sent_at = time.monotonic()
