@@ -12,14 +12,7 @@ import os
 import weakref
 from typing import Protocol
 
-from ._lock import Lock
-
-guard = Lock()
-"""Held while descriptors come into being, until their owner knows them.
-
-A fork on another thread waits for it, so that no child has a descriptor of ours that
-nobody would close there. Hold it for milliseconds only, and never wait under it.
-"""
+from ._lock import fork_guard
 
 
 class Forkable(Protocol):
@@ -35,7 +28,7 @@ _owners: dict[int, weakref.ref[Forkable]] = {}
 
 def register(owner: Forkable) -> None:
     """Have `owner.after_fork_in_child()` called in children, as long as it lives."""
-    with guard:
+    with fork_guard:
         for number, ref in _owners.copy().items():
             if ref() is None:
                 del _owners[number]
@@ -43,15 +36,10 @@ def register(owner: Forkable) -> None:
 
 
 def _in_child() -> None:
-    guard.release()
     for ref in list(_owners.values()):
         if (owner := ref()) is not None:
             owner.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=guard.acquire,
-        after_in_parent=guard.release,
-        after_in_child=_in_child,
-    )
+    os.register_at_fork(after_in_child=_in_child)  # the guard is free by then

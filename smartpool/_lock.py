@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import os
 
 
 class Lock(_thread.RLock):  # type: ignore[misc]  # final to type checkers alone
@@ -31,3 +32,18 @@ class Lock(_thread.RLock):  # type: ignore[misc]  # final to type checkers alone
         """Release it if this thread holds it: after an `acquire` without a `with`."""
         if self._is_owned():  # type: ignore[attr-defined]
             self.release()
+
+
+fork_guard = Lock()
+"""Held while descriptors come into being, until their owner knows them.
+
+A fork on another thread waits for it, so that no child has a descriptor of ours that
+nobody would close there. Hold it for milliseconds only, and never wait under it.
+"""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=fork_guard.acquire,
+        after_in_parent=fork_guard.release,
+        after_in_child=fork_guard.release,
+    )

@@ -33,6 +33,7 @@ from typing import ClassVar, Final
 from .. import _fork
 from .._decide.facts import BackendName, Profile
 from .._errors import ItemTimeoutError, SmartPoolError
+from .._lock import fork_guard
 from .._observe.machine import machine
 from .._outcome import Error, Outcome
 from .._worker import wire
@@ -129,6 +130,7 @@ class Processes:
             return None
         reserved: list[Worker] = []
         placed = Placed(chunk)
+        answer: Answer | None = None
         try:
             if not self._placing.reserve(chunk.job, reserved):
                 for worker in reserved:
@@ -255,12 +257,16 @@ class Processes:
 
     def _on_outcomes(self, worker: Worker, body: wire.Buffer) -> None:
         turn, records, finish, files = wire.unpack_outcomes(body)
-        fds = worker.take(files) if files else []
         placed = worker.placed
         if placed is None or turn != worker.turn:
-            close(fds)
+            close(worker.take(files))
             return
-        outcomes = self._outcomes(placed, wire.unpack_records(records), fds)
+        if files:
+            with fork_guard:  # until they are mapped, and closed
+                fds = worker.take(files)
+                outcomes = self._outcomes(placed, wire.unpack_records(records), fds)
+        else:
+            outcomes = self._outcomes(placed, wire.unpack_records(records))
         if finish is None:
             if outcomes:
                 self._host.report(placed.chunk, outcomes)

@@ -192,6 +192,7 @@ class Submitting:
             future.belongs_to(call)
         try:
             self._pending.update(futures)
+            self._owner.engine()  # who closes it from now on waits for these
             engine.add_call(call, place.backend, place.share, place.most)
         except BaseException:  # an interrupt, or no thread to be had: nobody waits
             self._pending.difference_update(futures)

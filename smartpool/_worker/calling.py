@@ -13,7 +13,7 @@ import sys
 from time import monotonic_ns, thread_time
 
 from . import board as words
-from . import wire
+from . import nesting, wire
 from .memory import Parcel
 from .pickling import dumps_apart, loads, missing_module
 from .raised import dump_error
@@ -97,8 +97,12 @@ def outcome(fn: Callable[..., Any], payload: Payload) -> tuple[int, bytes | Pack
     try:
         # A list has the keywords, too: the calls of `submit` may have some.
         result = fn(*args) if type(args) is tuple else fn(*args[0], **args[1])
-    except BaseException as exc:  # noqa: BLE001 - the item's, whatever it is
+    except BaseException as exc:
+        if nesting.forked:
+            raise
         return wire.ERROR, dump_error(exc.with_traceback(_below(exc.__traceback__)))
+    if nesting.forked:  # what it shares with the worker is the worker's
+        raise SystemExit
     del args  # before the result is pickled: they may be large
     try:
         return wire.VALUE, dumps_apart(result)[0]

@@ -52,6 +52,7 @@ def main(sock: int, life: int, memory: int, preamble: dict[str, Any]) -> None:
     # A handler, not SIG_IGN, which subprocesses of the user would inherit.
     signal(SIGINT, lambda _signum, _frame: None)
     nesting.depth, nesting.cpus = preamble["depth"], preamble["cpus"]
+    os.register_at_fork(after_in_child=_be_a_program)
     board = Board(memory)
     os.close(memory)
     link = Link(sock)
@@ -66,6 +67,11 @@ def main(sock: int, life: int, memory: int, preamble: dict[str, Any]) -> None:
         _Worker(board, link).serve()
     except (BrokenPipeError, ConnectionResetError):
         pass  # the parent has gone: there is nobody to tell
+
+
+def _be_a_program() -> None:
+    """In what a call has forked: end, as a program does, where the call ends."""
+    nesting.forked = True
 
 
 class _Worker:

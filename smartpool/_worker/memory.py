@@ -20,6 +20,8 @@ import mmap
 import os
 import sys
 
+from .._lock import fork_guard
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,18 +40,23 @@ _ALIGN: Final = 64
 
 def available() -> bool:
     """Return whether there are memory files here, and descriptors for one more."""
-    return hasattr(os, "memfd_create") and len(_open) < Room.files()
+    return hasattr(os, "memfd_create") and len(_open) < room.most()
 
 
 class Room:
     """How many there may be.
 
     Attributes:
-        files: Returns how many memory files may be held by a descriptor. In a worker
+        most: Returns how many memory files may be held by a descriptor. In a worker
             there is one at a time.
     """
 
-    files: Callable[[], int] = staticmethod(lambda: 64)
+    def __init__(self) -> None:
+        """Begin with what a worker needs."""
+        self.most: Callable[[], int] = lambda: 64
+
+
+room: Final = Room()
 
 
 class Packed:
@@ -86,13 +93,13 @@ class MemoryFile:
         """Take over the descriptor."""
         self.fd: int = fd
         self.size: int = size
-        _open.add(fd)
+        _open[fd] = id(self)
 
     def close(self) -> None:
         """Close it; nothing if that has been done."""
         fd, self.fd = self.fd, -1
-        if fd in _open:
-            _open.discard(fd)
+        if _open.get(fd) == id(self):  # else a fork has come, and it is another file's
+            del _open[fd]
             os.close(fd)
 
     def __del__(self) -> None:
@@ -100,14 +107,15 @@ class MemoryFile:
         self.close()
 
 
-_open: set[int] = set()
+_open: dict[int, int] = {}
+"""Descriptors, and by number the files whose they are."""
 
 
 def close_all_in_child() -> None:
     """After a fork: close what belongs to the parent."""
     while _open:
         try:
-            os.close(_open.pop())
+            os.close(_open.popitem()[0])
         except (KeyError, OSError):
             pass
 
@@ -124,7 +132,8 @@ def pack(data: bytes, buffers: Sequence[Any]) -> Packed:
         start = -(-end // _ALIGN) * _ALIGN
         end = start + buffer.nbytes
         table.append((start, buffer.nbytes, buffer.readonly))
-    file = MemoryFile(os.memfd_create("smartpool", os.MFD_CLOEXEC), end)
+    with fork_guard:
+        file = MemoryFile(os.memfd_create("smartpool", os.MFD_CLOEXEC), end)
     for (start, _, _), buffer in zip(table, buffers, strict=True):
         _write(file.fd, buffer, start)
     head = marshal.dumps(table)

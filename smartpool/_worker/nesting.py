@@ -11,3 +11,6 @@ depth: int = 0
 
 cpus: int | None = None
 """CPUs that a call here may use at most; `None` if this is not a worker."""
+
+forked: bool = False
+"""This is no worker, but a child that a call in one has forked."""

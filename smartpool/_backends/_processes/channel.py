@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Final
 
+from ..._lock import fork_guard
 from ..._worker import wire
 from ..._worker.descriptors import SPACE, Arrived, rights
 from ..._worker.memory import MemoryFile
@@ -200,8 +201,11 @@ class Channel:
         """Read once; return whether there may be more."""
         space = self._reader.space()
         try:
-            count, came, flags, _ = self._sock.recvmsg_into([space], SPACE, _CLOEXEC)
-            self._arrived.add(came)
+            with fork_guard:
+                count, came, flags, _ = self._sock.recvmsg_into(
+                    [space], SPACE, _CLOEXEC
+                )
+                self._arrived.add(came)
             if flags & socket.MSG_CTRUNC:  # no room for a descriptor: results are lost
                 count = 0
         except BlockingIOError:

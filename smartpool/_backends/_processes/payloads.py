@@ -198,7 +198,7 @@ def files_most() -> int:
     return max(1, (max_open_files() or FILES_MOST) // 4)
 
 
-memory.Room.files = staticmethod(files_most)
+memory.room.most = files_most
 
 
 def mappings_most() -> int:

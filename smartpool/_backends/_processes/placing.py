@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from ... import _fork
+from ..._lock import fork_guard
 from ..base import Chunk, Host, Job, Watch
 from .deadlines import Deadlines
 from .worker import Care, Listener, Placed, Worker
@@ -232,7 +232,7 @@ class Placing:
     def _start(self) -> bool:
         """Start a worker, and return whether that went well."""
         try:
-            with _fork.guard:  # a fork meanwhile would not find its descriptors
+            with fork_guard:  # a fork meanwhile would not find its descriptors
                 worker = Worker(self._host, self._listener, self._cpus, self._care)
                 self.workers.append(worker)
         except Exception as exc:  # noqa: BLE001 - told to who waits for a worker

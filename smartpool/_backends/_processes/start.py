@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ... import _fork
+from ..._lock import fork_guard
 from ..._observe.interpreter import interpreter
 from ..._worker import board, nesting
 
@@ -110,7 +110,7 @@ def start(cpus: int, initializer: bytes = b"") -> Started:
     executable = interpreter()
     if executable is None:
         raise OSError("no Python interpreter was found to start workers with")
-    with _fork.guard:
+    with fork_guard:
         return _start(executable, cpus, initializer)
 
 

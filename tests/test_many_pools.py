@@ -1,0 +1,60 @@
+"""End to end: pools that come and go leave nothing, however many there have been."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+
+import pytest
+
+from smartpool import SmartPool
+from tests import submitted
+from tests.heavy import and_heavy
+from tests.leaks import Snapshot, left_behind, native_threads
+
+HANG_S = 30.0
+A_POOL_BYTES = 2_000
+"""What a pool may leave in memory, on average: allocators keep some of it."""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def memory_bytes() -> int:
+    """Return how much of this process is in memory, and its own."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        _, resident, shared, *_ = map(int, file.read().split())
+    return (resident - shared) * os.sysconf("SC_PAGESIZE")
+
+
+def use_one(n: int) -> None:
+    """Open a pool, use it in one of the ways there are, and close it."""
+    with SmartPool(1) as pool:
+        if n % 3 == 0:
+            assert pool.run_parallel(abs, [-n, n], backend="processes") == [n, n]
+        elif n % 3 == 1:
+            assert pool.submit(submitted.same, n).result(HANG_S) == n
+        else:
+            assert pool.run_parallel(abs, [-n, n], backend="threads") == [n, n]
+
+
+@pytest.mark.parametrize(("warm_up", "count"), and_heavy([(6, 24)], [(100, 1000)]))
+@pytest.mark.timeout(400)
+def test_many_pools(warm_up: int, count: int) -> None:
+    """Descriptors, threads, processes and memory are as they were before."""
+    for n in range(warm_up):
+        use_one(n)
+    gc.collect()
+    before, began_bytes = Snapshot(), memory_bytes()
+    threads, native = threading.active_count(), len(native_threads())
+
+    for n in range(count):
+        use_one(n)
+
+    assert left_behind(before) == []
+    gc.collect()
+    assert threading.active_count() == threads
+    assert len(native_threads()) == native
+    if count > warm_up * 5:  # else what is loaded and cached meanwhile counts
+        assert memory_bytes() - began_bytes < count * A_POOL_BYTES
