@@ -145,6 +145,8 @@ def test_a_time_that_is_too_short(waiting: Waiting) -> None:
     """The wait ends, and the call goes on."""
     with pytest.raises(TimeoutError):
         waiting.call.result(0.01)
+    with pytest.raises(TimeoutError):
+        waiting.call.exception(0)
     waiting.release.touch()
     assert waiting.call.result(HANG_S) == 7
     assert waiting.waiter.result(HANG_S) == 7

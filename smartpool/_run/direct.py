@@ -138,7 +138,8 @@ class Directs:
             self._reactor.look_again()
 
     def _is_free(self, direct: Direct) -> bool:
-        return self._leader is None and not direct.adopted
+        known = direct.adopted or direct.outcome is not None
+        return self._leader is None and not known
 
     def _can_wake(self) -> bool:
         """Make sure of a descriptor that wakes a leader."""
@@ -157,7 +158,7 @@ class Directs:
         poll = select.poll()
         poll.register(direct.answer.fd, select.POLLIN)
         poll.register(self._wake_fd, select.POLLIN)
-        step_s = SIGNAL_S
+        step_s = SIGNAL_S if timeout_s is None else min(SIGNAL_S, max(0.0, timeout_s))
         while not poll.poll(step_s * 1000):
             if direct.adopted:
                 return
