@@ -38,7 +38,7 @@ from .._observe.machine import machine
 from .._outcome import Error, Outcome
 from .._worker import wire
 from .._worker.descriptors import close
-from .._worker.memory import Parcel, close_all_in_child, is_apart
+from .._worker.memory import Packed, Parcel, close_all_in_child, is_apart
 from .._worker.pickling import loads
 from ._processes import payloads
 from ._processes.answer import Answer
@@ -126,7 +126,7 @@ class Processes:
         Returns:
             Where its answer comes; `None` if it was not placed.
         """
-        if sum([len(item.payload or b"") for item in chunk.items]) > NOW_BYTES:
+        if sum([_bytes_now(item.payload) for item in chunk.items]) > NOW_BYTES:
             return None
         reserved: list[Worker] = []
         placed = Placed(chunk)
@@ -423,6 +423,13 @@ class Processes:
         else:
             self._fail(placed, failure)
         self._placing.dispatch()
+
+
+def _bytes_now(payload: bytes | Packed | None) -> int:
+    """Return how much of an item is sent: too much, if a descriptor has to go along."""
+    if isinstance(payload, Packed):
+        return NOW_BYTES + 1
+    return len(payload or b"")
 
 
 def _crash(index: int | None, death: Death, calls: int = 1) -> Error:
