@@ -28,6 +28,10 @@ class Lock(_thread.RLock):  # type: ignore[misc]  # final to type checkers alone
             self.let_go()
             raise
 
+    def is_mine(self) -> bool:
+        """Return whether this thread holds it."""
+        return bool(self._is_owned())  # type: ignore[attr-defined]
+
     def let_go(self) -> None:
         """Release it if this thread holds it: after an `acquire` without a `with`."""
         if self._is_owned():  # type: ignore[attr-defined]

@@ -91,7 +91,6 @@ class Reactor:
         self._begin = begin
         self._events: deque[Callback] = deque()
         self.stepping: Lock = Lock()
-        self._stepper = 0  # the thread that takes a step now
         self._life = Lock()
         self._thread: threading.Thread | None = None
         self._joined: threading.Thread | None = None
@@ -130,9 +129,7 @@ class Reactor:
         looks at the events again after it has let go.
         """
         self._events.append(callback)
-        if (
-            self._stepper != threading.get_ident()
-        ):  # else it is called at the end of that
+        if not self.stepping.is_mine():  # else it is called at the end of that
             self._step()
 
     def look_again(self) -> None:
@@ -222,7 +219,7 @@ class Reactor:
 
         The fork may have come in the middle of anything, on a thread that is not here.
         """
-        self._life, self.stepping, self._stepper = Lock(), Lock(), 0
+        self._life, self.stepping = Lock(), Lock()
         self._thread = None
         self._events, self._timers = deque(), []
         self.close()
@@ -280,14 +277,12 @@ class Reactor:
         while True:
             ready = self._select(patience_s)
             with self.stepping:
-                self._stepper = threading.get_ident()
                 for key, mask in ready:
                     self._call_ready(key.data, mask)
                 self._call_due()
                 self._call_posted()
                 # Under the lock: others add timers when they step.
                 patience_s = self._patience_s()
-                self._stepper = 0
             if (self._closed or not self._needed()) and self._leave():
                 return
             # Whoever posted while the lock was held has left it to its holder. Who
@@ -319,12 +314,12 @@ class Reactor:
             try:
                 if not self.stepping.acquire(blocking=False):
                     break
-                self._stepper = threading.get_ident()
                 self._call_posted()
             finally:  # an interrupt may come when it has just been acquired
-                if self._stepper == threading.get_ident():
-                    self._stepper = 0
-                self.stepping.let_go()
+                try:
+                    self.stepping.release()
+                except RuntimeError:
+                    pass  # it was not
         if self._thread is not None and not self._needed():
             self._write()  # the thread may go, and does not know yet
 
