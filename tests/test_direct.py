@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def pool() -> Iterator[SmartPool]:
     """One worker, which is up, and has what is called here."""
     with SmartPool(1) as pool:
         for fn in (submitted.same, workloads.mark_and_wait):
-            pool.submit(fn, *arguments(fn)).result(HANG_S)
+            submit(pool, fn, *arguments(fn)).result(HANG_S)
         yield pool
 
 
@@ -56,6 +57,11 @@ def elsewhere() -> Iterator[ThreadPoolExecutor]:
 def arguments(fn: Any) -> tuple[Any, ...]:
     """Return arguments with which `fn` returns at once."""
     return (1,) if fn is submitted.same else (os.devnull, os.devnull, 1)
+
+
+def submit(pool: SmartPool, fn: Any, *args: Any) -> CallFuture[Any]:
+    """Submit where no context variable of other tests has to go along."""
+    return Context().run(pool.submit, fn, *args)
 
 
 def engine_of(pool: SmartPool) -> Engine:
@@ -75,8 +81,8 @@ class Waiting:
         self, pool: SmartPool, folder: Path, threads: ThreadPoolExecutor
     ) -> None:
         self.began, self.release = folder / "began", folder / "release"
-        self.call: CallFuture[int] = pool.submit(
-            workloads.mark_and_wait, str(self.began), str(self.release), 7
+        self.call: CallFuture[int] = submit(
+            pool, workloads.mark_and_wait, str(self.began), str(self.release), 7
         )
         self.waiter = threads.submit(self.call.result, HANG_S)
         until_led(pool)
@@ -107,7 +113,7 @@ def test_the_engine_sees_nothing_of_it(
 
     monkeypatch.setattr(directs, "_take", noted)
 
-    results = [pool.submit(submitted.same, n).result() for n in range(50)]
+    results = [submit(pool, submitted.same, n).result() for n in range(50)]
 
     assert results == list(range(50))
     assert taken.count(True) >= 25
@@ -119,23 +125,23 @@ def test_results_of_any_size(pool: SmartPool, size: int) -> None:
     """What is too large to be read by the caller is read by the engine."""
     for _ in range(3):
         data = os.urandom(size)
-        assert pool.submit(submitted.same, data).result(HANG_S) == data
+        assert submit(pool, submitted.same, data).result(HANG_S) == data
 
 
 def test_errors(pool: SmartPool) -> None:
     """What the call raises is raised, with its worker's traceback, and costs no other."""
     for _ in range(3):
         with pytest.raises(ValueError, match="on purpose") as caught:
-            pool.submit(submitted.fail, ValueError).result()
+            submit(pool, submitted.fail, ValueError).result()
         assert "submitted.py" in str(caught.value.__cause__ or caught.getrepr())
-        assert pool.submit(submitted.same, 2).result() == 2
+        assert submit(pool, submitted.same, 2).result() == 2
 
 
 def test_what_is_said_comes_first(pool: SmartPool, caplog: Any) -> None:
     """A log record that was made during the call has been handled before its end."""
     logger = logging.getLogger("tests.direct")
     for n in range(5):
-        pool.submit(logger.warning, "call %s", n).result(HANG_S)
+        submit(pool, logger.warning, "call %s", n).result(HANG_S)
         assert [record.getMessage() for record in caplog.records] == [
             f"call {k}" for k in range(n + 1)
         ]
@@ -185,7 +191,7 @@ def test_a_run_meanwhile(waiting: Waiting, pool: SmartPool) -> None:
 
 def test_another_call_meanwhile(waiting: Waiting, pool: SmartPool) -> None:
     """It waits for the worker, and has it next."""
-    call = pool.submit(submitted.same, 8)
+    call = submit(pool, submitted.same, 8)
     waiting.release.touch()
 
     assert call.result(SOON_S) == 8
@@ -199,7 +205,7 @@ def test_it_is_cancelled(waiting: Waiting, pool: SmartPool) -> None:
 
     assert isinstance(waiting.waiter.exception(SOON_S), BaseException)
     assert waiting.call.cancelled()
-    assert pool.submit(submitted.same, 4).result(HANG_S) == 4
+    assert submit(pool, submitted.same, 4).result(HANG_S) == 4
 
 
 def test_its_worker_dies(waiting: Waiting, pool: SmartPool) -> None:
@@ -211,7 +217,7 @@ def test_its_worker_dies(waiting: Waiting, pool: SmartPool) -> None:
     error = waiting.waiter.exception(SOON_S)
     assert isinstance(error, WorkerCrashError)
     assert error.signal == "SIGKILL"
-    assert pool.submit(submitted.same, 4).result(HANG_S) == 4
+    assert submit(pool, submitted.same, 4).result(HANG_S) == 4
 
 
 def test_the_pool_is_closed(waiting: Waiting, pool: SmartPool) -> None:
@@ -226,7 +232,7 @@ def test_many_threads() -> None:
     with SmartPool(2) as pool, ThreadPoolExecutor(8) as threads:
 
         def call(n: int) -> int:
-            result: int = pool.submit(submitted.same, n).result(HANG_S)
+            result: int = submit(pool, submitted.same, n).result(HANG_S)
             return result
 
         assert list(threads.map(call, range(2000))) == list(range(2000))
@@ -235,12 +241,12 @@ def test_many_threads() -> None:
 
 def test_nothing_is_kept(pool: SmartPool) -> None:
     """An answer that was read leaves nothing behind for the collector."""
-    pool.submit(submitted.same, 1).result()
+    submit(pool, submitted.same, 1).result()
     gc.collect()
     gc.disable()
     try:
         for n in range(100):
-            pool.submit(submitted.same, n).result()
+            submit(pool, submitted.same, n).result()
         assert gc.collect() < 10  # none a call
     finally:
         gc.enable()
@@ -252,9 +258,9 @@ def test_an_interrupt_at_any_moment(step: int) -> None:
     met, at = False, 1
     with SmartPool(1) as pool:
         for fn in (submitted.same, submitted.a_millisecond):
-            pool.submit(fn, 0).result(HANG_S)
+            submit(pool, fn, 0).result(HANG_S)
         while not met:
-            call, moment = pool.submit(submitted.a_millisecond, at), Interrupted(at)
+            call, moment = submit(pool, submitted.a_millisecond, at), Interrupted(at)
             try:
                 with moment:
                     call.result()
@@ -262,7 +268,7 @@ def test_an_interrupt_at_any_moment(step: int) -> None:
                 pass
 
             assert call.result(HANG_S) == at
-            assert pool.submit(submitted.same, -at).result(HANG_S) == -at
+            assert submit(pool, submitted.same, -at).result(HANG_S) == -at
             assert engine_of(pool)._directs._leader is None
             met, at = moment.left > 0, at + step
 
@@ -274,17 +280,17 @@ def test_an_interrupt_at_any_moment_of_submit(step: int) -> None:
     """Whatever has been sent by then, no worker is lost."""
     met, at = False, 1
     with SmartPool(1) as pool:
-        pool.submit(submitted.same, 0).result(HANG_S)
+        submit(pool, submitted.same, 0).result(HANG_S)
         while not met:
             moment = Interrupted(at)
             try:
                 with moment:
-                    call = pool.submit(submitted.same, at)
+                    call = submit(pool, submitted.same, at)
                 assert call.result(HANG_S) == at
             except KeyboardInterrupt:
                 pass
 
-            assert pool.submit(submitted.same, -at).result(HANG_S) == -at
+            assert submit(pool, submitted.same, -at).result(HANG_S) == -at
             met, at = moment.left > 0, at + step
 
     assert at > 50
@@ -303,7 +309,7 @@ def test_where_callers_cannot_listen(
     monkeypatch.setattr(Directs, "_listen", lambda *_: led.append(_))
     with SmartPool(1) as pool:
         for n in range(5):
-            assert pool.submit(submitted.same, n).result(HANG_S) == n
+            assert submit(pool, submitted.same, n).result(HANG_S) == n
 
     assert led == []
 
@@ -319,7 +325,7 @@ def test_a_descriptor_that_cannot_be_had(
     monkeypatch.setattr(os, "eventfd", refuse)
     engine_of(pool)._directs.close()
 
-    assert pool.submit(submitted.same, 5).result(HANG_S) == 5
+    assert submit(pool, submitted.same, 5).result(HANG_S) == 5
 
 
 def test_signals_while_it_is_waited_for(waiting: Waiting, pool: SmartPool) -> None:
@@ -327,7 +333,7 @@ def test_signals_while_it_is_waited_for(waiting: Waiting, pool: SmartPool) -> No
     seen: list[int] = []
 
     def handle(*_: object) -> None:
-        seen.append(pool.submit(submitted.same, 5).result(HANG_S))
+        seen.append(submit(pool, submitted.same, 5).result(HANG_S))
 
     before = signal.signal(signal.SIGUSR1, handle)
     try:
@@ -346,6 +352,6 @@ def test_signals_while_it_is_waited_for(waiting: Waiting, pool: SmartPool) -> No
 def test_calls_of_what_dies(pool: SmartPool) -> None:
     """Each is its own call's outcome."""
     for n in range(3):
-        error = pool.submit(called.exit_at_once, n).exception(HANG_S)
+        error = submit(pool, called.exit_at_once, n).exception(HANG_S)
         assert isinstance(error, WorkerCrashError)
-    assert pool.submit(submitted.same, 1).result(HANG_S) == 1
+    assert submit(pool, submitted.same, 1).result(HANG_S) == 1
