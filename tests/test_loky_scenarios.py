@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import smartpool
 from smartpool import (
     NotPicklableError,
     PoolClosedError,
@@ -33,6 +37,7 @@ from tests.scenarios import (
 )
 from tests.test_pool import processes_of
 
+ROOT = Path(smartpool.__file__).parent.parent
 HANG_S = 30.0
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="made for Linux")
@@ -272,9 +277,27 @@ def test_arguments_that_take_long_to_pickle() -> None:
     assert len(pids) > 1
 
 
+PRODUCTS = """
+from smartpool import SmartPool
+from tests.scenarios import multiplies
+
+assert multiplies(300) == 300.0
+with SmartPool(2, backend="processes") as pool:
+    assert list(pool.map(multiplies, [300] * 4)) == [300.0] * 4
+assert multiplies(300) == 300.0
+"""
+
+
 @pytest.mark.skipif(find_spec("numpy") is None, reason="there is no NumPy here")
-def test_products_of_matrices_here_and_there(pool: SmartPool) -> None:
-    """Thread pools of its library stop neither this program nor a worker."""
-    assert scenarios.multiplies(300) == 300.0
-    assert list(pool.map(scenarios.multiplies, [300] * 4)) == [300.0] * 4
-    assert scenarios.multiplies(300) == 300.0
+def test_products_of_matrices_here_and_there() -> None:
+    """Thread pools of its library stop neither a program nor its workers."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRODUCTS],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
