@@ -2,8 +2,8 @@
 
     python -m tests.killed FOLDER [forks] [c-code]
 
-It says `ready` in FOLDER when everything has begun. With `forks` a child of its own,
-which lives until it is killed, has been forked meanwhile and says its process id there;
+It says `ready` in FOLDER when everything has begun. With `forks` it has forked a child,
+which lives until it is killed, and says its process id there;
 with `c-code` a worker is in C code that holds the GIL.
 """
 
@@ -51,10 +51,11 @@ def main(folder: Path, *also: str) -> None:
         busy = SmartPool(1, backend="processes")
         busy.submit(called.spin_in_c, str(folder / "busy"))
         called.wait_until((folder / "busy").exists)
-    if "forks" in also and os.fork() == 0:
-        (folder / "child").write_text(str(os.getpid()))
-        while True:
+    if "forks" in also:
+        child = os.fork()
+        while child == 0:
             time.sleep(60)
+        (folder / "child").write_text(str(child))
     (folder / "ready").touch()
     while True:
         time.sleep(60)

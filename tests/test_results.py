@@ -381,6 +381,7 @@ def test_what_came_before_the_input_raised_is_called(
     assert not getattr(caught.value, "__notes__", None), "no item has raised it"
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("call", [run_parallel, stream_parallel])
 def test_a_slow_input_is_not_taken_for_slow_calls(call: Any) -> None:
     """The time that a generator takes is its own, also where it gets slow later."""
@@ -397,6 +398,7 @@ def test_a_slow_input_is_not_taken_for_slow_calls(call: Any) -> None:
     assert (plan.backend, plan.rule) == ("serial", "tiny"), results.report.explain()
 
 
+@pytest.mark.measures
 def test_a_cold_start_does_not_send_a_stream_elsewhere() -> None:
     """A first call that imports something says nothing of those that follow."""
     cold = [True]
