@@ -91,6 +91,7 @@ def computed(path: str, steps: int, x: int) -> int:
     return x + 0 * pure(steps, x)
 
 
+@pytest.mark.measures
 def test_each_item_of_a_run_that_leaves_is_called_once(tmp_path: Path) -> None:
     """Unaided: those of the probe here, the others elsewhere."""
     path = str(tmp_path / "calls")
