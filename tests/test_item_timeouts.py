@@ -469,9 +469,9 @@ async def about_short_async(path: str, x: int) -> int:
 def test_calls_that_end_just_then(
     backend: Any, chunksize: int | None, tmp_path: Path
 ) -> None:
-    """Each item has one outcome, its own, late or not, and none is called twice.
+    """Each item is called once and has one outcome, its own, late or not.
 
-    A worker may be ended before the call has come to its first line.
+    A worker may be ended before its call has come to the first line.
     """
     path = str(tmp_path / "calls")
     fn = about_short_async if backend == "event_loop" else about_short
@@ -492,7 +492,8 @@ def test_calls_that_end_just_then(
     assert late
     calls = Counter(map(int, workloads.lines(path)))
     assert set(calls.values()) == {1}
-    assert set(range(COUNT)) - set(calls) <= {one.index for one in late}
+    unseen = set(range(COUNT)) - set(calls)
+    assert unseen <= ({one.index for one in late} if backend == "processes" else set())
     assert results.report.items == COUNT
 
 

@@ -23,6 +23,7 @@ from smartpool import SmartPool, run_parallel, stream_parallel
 from smartpool._decide import probing
 from smartpool._makers import _MAKERS
 from tests import workloads
+from tests.heavy import and_heavy
 
 BACKENDS: list[Any] = [*_MAKERS, None]
 
@@ -337,7 +338,9 @@ def test_items_are_called_while_the_input_blocks(
 
 @pytest.mark.parametrize("call", [run_parallel, stream_parallel])
 @pytest.mark.parametrize("backend", ["serial", None])
-@pytest.mark.parametrize("slow", [(), (0,), (0, 1, 5), tuple(range(0, 400, 100))])
+@pytest.mark.parametrize(
+    "slow", and_heavy([(), (0, 1, 5)], [((0,),), (tuple(range(0, 900, 100)),)])
+)
 def test_no_element_waits_uncalled_for_the_next(
     call: Any, backend: Any, slow: tuple[int, ...]
 ) -> None:
@@ -346,7 +349,7 @@ def test_no_element_waits_uncalled_for_the_next(
     stays_here = threading.Lock()  # does not travel
 
     def items() -> Iterator[int]:
-        for x in range(400):
+        for x in range(1000):
             if len(called) < x:  # some may be called elsewhere
                 workloads.wait_until(lambda: len(called) == x)  # noqa: B023 - at once
             yield x
@@ -358,7 +361,7 @@ def test_no_element_waits_uncalled_for_the_next(
             called.append(x)
         return x
 
-    assert list(call(fn, items(), backend=backend)) == list(range(400))
+    assert list(call(fn, items(), backend=backend)) == list(range(1000))
 
 
 @pytest.mark.parametrize("backend", ["serial", None])

@@ -201,11 +201,11 @@ def test_others_are_stopped_while_the_input_is_slow(tmp_path: Path) -> None:
 def test_the_time_of_a_stream_begins_with_its_reader(backend: Any) -> None:
     """Not when it is made. What the reader does meanwhile counts."""
     with stream_parallel(
-        workloads.same, count(), backend=backend, timeout=TIMEOUT_S
+        workloads.same, count(), backend=backend, timeout=2 * TIMEOUT_S
     ) as stream:
-        workloads.spin(1.2 * TIMEOUT_S)
+        workloads.spin(2.2 * TIMEOUT_S)
         assert next(stream) == 0
-        workloads.spin(1.2 * TIMEOUT_S)
+        workloads.spin(2.2 * TIMEOUT_S)
         with pytest.raises(RunTimeoutError) as caught:
             for _ in stream:
                 pass
