@@ -33,12 +33,12 @@ def fork_and_leave(path: str, x: Any) -> int:
     return pid
 
 
-def memory_files() -> list[str]:
-    """Return the descriptors of this process that are memory files of ours."""
+def memory_files(pid: int | str = "self") -> list[str]:
+    """Return the descriptors of a process that are memory files of ours."""
     found: list[str] = []
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir(f"/proc/{pid}/fd"):
         try:
-            link = os.readlink(f"/proc/self/fd/{name}")
+            link = os.readlink(f"/proc/{pid}/fd/{name}")
         except OSError:  # the one of the listing
             continue
         if "memfd:smartpool" in link:

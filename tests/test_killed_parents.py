@@ -15,7 +15,7 @@ from random import Random
 import pytest
 
 import smartpool
-from tests import workloads
+from tests import forking, workloads
 from tests.heavy import and_heavy
 from tests.leaks import processes
 
@@ -65,10 +65,9 @@ def session_of(program: subprocess.Popen[bytes]) -> list[int]:
 
 def held_by(pid: int) -> list[str]:
     """Return what a process holds, or maps, that is of ours."""
-    folder = Path("/proc", str(pid))
-    links = [os.readlink(one) for one in (folder / "fd").iterdir()]
-    maps = (folder / "maps").read_text("utf-8").splitlines()
-    return [one for one in (*links, *maps) if "memfd:smartpool" in one]
+    maps = Path(f"/proc/{pid}/maps").read_text("utf-8").splitlines()
+    mapped = [line for line in maps if "memfd:smartpool" in line]
+    return forking.memory_files(pid) + mapped
 
 
 @pytest.mark.parametrize(

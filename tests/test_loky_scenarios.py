@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import smartpool
-from smartpool import (
-    NotPicklableError,
-    PoolClosedError,
-    SmartPool,
-    WorkerCrashError,
-)
+from smartpool import NotPicklableError as Unpicklable
+from smartpool import PoolClosedError, SmartPool
+from smartpool import WorkerCrashError as Crash
 from smartpool._makers import Setup
 from smartpool._pool import Pool
 from tests import called, scenarios, workloads
@@ -31,13 +24,16 @@ from tests.scenarios import (
     AtPickling,
     AtUnpickling,
     exits,
+    makes,
     quits,
     raises,
+    raises_one,
+    same,
     segfaults,
 )
+from tests.test_executor import run_script
 from tests.test_pool import processes_of
 
-ROOT = Path(smartpool.__file__).parent.parent
 HANG_S = 30.0
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="made for Linux")
@@ -46,78 +42,26 @@ Case = tuple[Callable[..., Any], tuple[Any, ...], type[BaseException]]
 
 CASES: dict[str, Case] = {
     # In the call itself.
-    "a call that exits": (exits, (), WorkerCrashError),
-    "a call that crashes": (segfaults, (), WorkerCrashError),
+    "a call that exits": (exits, (), Crash),
+    "a call that crashes": (segfaults, (), Crash),
     "a call that quits": (quits, (), SystemExit),
     "a call that raises": (raises, (), RuntimeError),
     # Arguments, pickled here and loaded there.
-    "arguments that cannot be pickled": (
-        scenarios.same,
-        (AtPickling(raises),),
-        NotPicklableError,
-    ),
-    "arguments that quit when pickled": (
-        scenarios.same,
-        (AtPickling(quits),),
-        NotPicklableError,
-    ),
-    "arguments that raise when loaded": (
-        scenarios.same,
-        (AtUnpickling(raises),),
-        RuntimeError,
-    ),
-    "arguments that quit when loaded": (
-        scenarios.same,
-        (AtUnpickling(quits),),
-        SystemExit,
-    ),
-    "arguments that exit when loaded": (
-        scenarios.same,
-        (AtUnpickling(exits),),
-        WorkerCrashError,
-    ),
-    "arguments that crash when loaded": (
-        scenarios.same,
-        (AtUnpickling(segfaults),),
-        WorkerCrashError,
-    ),
+    "arguments that cannot be pickled": (same, (AtPickling(raises),), Unpicklable),
+    "arguments that quit when pickled": (same, (AtPickling(quits),), Unpicklable),
+    "arguments that raise when loaded": (same, (AtUnpickling(raises),), RuntimeError),
+    "arguments that quit when loaded": (same, (AtUnpickling(quits),), SystemExit),
+    "arguments that exit when loaded": (same, (AtUnpickling(exits),), Crash),
+    "arguments that crash when loaded": (same, (AtUnpickling(segfaults),), Crash),
     # Results, pickled there and loaded here.
-    "a result that cannot be pickled": (
-        scenarios.makes,
-        (AtPickling, raises),
-        NotPicklableError,
-    ),
-    "a result that quits when pickled": (
-        scenarios.makes,
-        (AtPickling, quits),
-        NotPicklableError,
-    ),
-    "a result that exits when pickled": (
-        scenarios.makes,
-        (AtPickling, exits),
-        WorkerCrashError,
-    ),
-    "a result that crashes when pickled": (
-        scenarios.makes,
-        (AtPickling, segfaults),
-        WorkerCrashError,
-    ),
-    "a result that raises when loaded": (
-        scenarios.makes,
-        (AtUnpickling, raises),
-        RuntimeError,
-    ),
-    "a result that quits when loaded": (
-        scenarios.makes,
-        (AtUnpickling, quits),
-        SystemExit,
-    ),
+    "a result that cannot be pickled": (makes, (AtPickling, raises), Unpicklable),
+    "a result that quits when pickled": (makes, (AtPickling, quits), Unpicklable),
+    "a result that exits when pickled": (makes, (AtPickling, exits), Crash),
+    "a result that crashes when pickled": (makes, (AtPickling, segfaults), Crash),
+    "a result that raises when loaded": (makes, (AtUnpickling, raises), RuntimeError),
+    "a result that quits when loaded": (makes, (AtUnpickling, quits), SystemExit),
     # Errors, the same way.
-    "an error that exits when pickled": (
-        scenarios.raises_one,
-        (AtPickling, exits),
-        WorkerCrashError,
-    ),
+    "an error that exits when pickled": (raises_one, (AtPickling, exits), Crash),
 }
 
 
@@ -134,9 +78,9 @@ def outcome_of(future: Future[Any]) -> BaseException | None:
 def test_each_costs_its_call(pool: SmartPool) -> None:
     """One pool takes them all, with a good call before and after each."""
     for name, (fn, args, error) in CASES.items():
-        before = pool.submit(scenarios.same, name)
+        before = pool.submit(same, name)
         bad = pool.submit(fn, *args)
-        after = pool.submit(scenarios.same, name)
+        after = pool.submit(same, name)
 
         assert isinstance(outcome_of(bad), error), name
         assert [before.result(HANG_S), after.result(HANG_S)] == [name, name]
@@ -160,9 +104,9 @@ def test_from_a_callback(pool: SmartPool, name: str) -> None:
 
     def then(_: object) -> None:
         seen.append(outcome_of(pool.submit(fn, *args)))
-        seen.append(pool.submit(scenarios.same, 3).result(HANG_S))
+        seen.append(pool.submit(same, 3).result(HANG_S))
 
-    pool.submit(scenarios.same, 1).add_done_callback(then)
+    pool.submit(same, 1).add_done_callback(then)
 
     workloads.wait_until(lambda: len(seen) == 2)
     assert isinstance(seen[0], error)
@@ -180,8 +124,8 @@ def test_workers_that_kill_each_other(workers: int) -> None:
         ]
         outcomes = [outcome_of(call) for call in calls]
 
-        assert all(one is None or isinstance(one, WorkerCrashError) for one in outcomes)
-        assert list(pool.map(scenarios.same, range(50))) == list(range(50))
+        assert all(one is None or isinstance(one, Crash) for one in outcomes)
+        assert list(pool.map(same, range(50))) == list(range(50))
 
 
 def test_bad_ones_between_good_ones(pool: SmartPool) -> None:
@@ -189,11 +133,11 @@ def test_bad_ones_between_good_ones(pool: SmartPool) -> None:
     good: list[Future[int]] = []
     bad: list[Future[Any]] = []
     for n in range(100):
-        bad.append(pool.submit(scenarios.same, AtPickling(raises)))
-        good.append(pool.submit(scenarios.same, n))
+        bad.append(pool.submit(same, AtPickling(raises)))
+        good.append(pool.submit(same, n))
 
     assert [one.result(HANG_S) for one in good] == list(range(100))
-    assert all(isinstance(outcome_of(one), NotPicklableError) for one in bad)
+    assert all(isinstance(outcome_of(one), Unpicklable) for one in bad)
 
 
 def test_a_crash_when_arguments_are_collected(pool: SmartPool) -> None:
@@ -201,8 +145,8 @@ def test_a_crash_when_arguments_are_collected(pool: SmartPool) -> None:
     for _ in range(3):
         call = pool.submit(scenarios.length, [AtCollection(exits)])
         error = outcome_of(call)
-        assert error is None or isinstance(error, WorkerCrashError)
-        assert pool.submit(scenarios.same, 1).result(HANG_S) == 1
+        assert error is None or isinstance(error, Crash)
+        assert pool.submit(same, 1).result(HANG_S) == 1
 
 
 def test_what_was_cancelled_while_a_worker_dies(pool: SmartPool) -> None:
@@ -220,8 +164,8 @@ def test_what_was_cancelled_while_a_worker_dies(pool: SmartPool) -> None:
 def test_a_pool_that_nobody_has_any_more() -> None:
     """It goes, with its workers, also after one of them has crashed."""
     pool = SmartPool(2, backend="processes")
-    assert isinstance(outcome_of(pool.submit(exits)), WorkerCrashError)
-    assert pool.submit(scenarios.same, 1).result(HANG_S) == 1
+    assert isinstance(outcome_of(pool.submit(exits)), Crash)
+    assert pool.submit(same, 1).result(HANG_S) == 1
     pids = processes_of(pool).worker_pids()
     del pool
     gc.collect()
@@ -233,7 +177,7 @@ def test_submitting_while_it_shuts_down() -> None:
     """A call is refused, or it is made: it is not taken and then dropped."""
     for _ in range(20):
         pool, taken = SmartPool(1, backend="processes"), list[Future[int]]()
-        pool.submit(scenarios.same, 0).result(HANG_S)
+        pool.submit(same, 0).result(HANG_S)
         begun = threading.Event()
 
         def submit(
@@ -241,7 +185,7 @@ def test_submitting_while_it_shuts_down() -> None:
         ) -> None:
             for n in range(10_000):
                 try:
-                    taken.append(pool.submit(scenarios.same, n))
+                    taken.append(pool.submit(same, n))
                 except PoolClosedError:
                     return
                 begun.set()
@@ -270,7 +214,7 @@ def test_arguments_that_take_long_to_pickle() -> None:
         pool._pool = Pool(Setup(1, idle_s=0.05))
         pids = set[int]()
         for _ in range(3):
-            call = pool.submit(scenarios.same, scenarios.SlowToPickle(0.1))
+            call = pool.submit(same, scenarios.SlowToPickle(0.1))
             pids.add(pool.submit(called.pid).result(HANG_S))
             assert call.result(HANG_S) == "slow"
 
@@ -291,13 +235,6 @@ assert multiplies(300) == 300.0
 @pytest.mark.skipif(find_spec("numpy") is None, reason="there is no NumPy here")
 def test_products_of_matrices_here_and_there() -> None:
     """Thread pools of its library stop neither a program nor its workers."""
-    done = subprocess.run(
-        [sys.executable, "-c", PRODUCTS],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=HANG_S,
-        check=False,
-    )
+    done = run_script(PRODUCTS)
 
     assert (done.returncode, done.stderr) == (0, "")
