@@ -4,7 +4,7 @@ Everyone calls `abs(-1)`, one call after the other, as its own documentation say
 take turns, in batches, in an order that changes: so a machine that gets slower is met
 by all.
 
-`CALL_FROM_S` is ten times what this prints for `submit`.
+`CALL_FROM_S` is at least ten times what this prints for `submit`.
 """
 
 from __future__ import annotations

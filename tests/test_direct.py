@@ -23,7 +23,7 @@ from smartpool._run.direct import Directs
 from smartpool._run.engine import Engine
 from tests import called, submitted, workloads
 from tests.heavy import and_heavy
-from tests.test_pool import Interrupted, processes_of
+from tests.test_pool import interrupts_later_and_later, processes_of
 
 HANG_S = 30.0
 SOON_S = 5.0
@@ -255,12 +255,12 @@ def test_nothing_is_kept(pool: SmartPool) -> None:
 @each_step
 def test_an_interrupt_at_any_moment(step: int) -> None:
     """The call has its outcome all the same, and no worker is lost."""
-    met, at = False, 1
+    at = 0
     with SmartPool(1) as pool:
         for fn in (submitted.same, submitted.a_millisecond):
             submit(pool, fn, 0).result(HANG_S)
-        while not met:
-            call, moment = submit(pool, submitted.a_millisecond, at), Interrupted(at)
+        for at, moment in interrupts_later_and_later(step):
+            call = submit(pool, submitted.a_millisecond, at)
             try:
                 with moment:
                     call.result()
@@ -270,19 +270,17 @@ def test_an_interrupt_at_any_moment(step: int) -> None:
             assert call.result(HANG_S) == at
             assert submit(pool, submitted.same, -at).result(HANG_S) == -at
             assert engine_of(pool)._directs._leader is None
-            met, at = moment.left > 0, at + step
 
-    assert at > 30  # it was interrupted at many of them
+    assert at > 30 + 3 * step  # it was interrupted at many of them
 
 
 @each_step
 def test_an_interrupt_at_any_moment_of_submit(step: int) -> None:
     """Whatever has been sent by then, no worker is lost."""
-    met, at = False, 1
+    at = 0
     with SmartPool(1) as pool:
         submit(pool, submitted.same, 0).result(HANG_S)
-        while not met:
-            moment = Interrupted(at)
+        for at, moment in interrupts_later_and_later(step):
             try:
                 with moment:
                     call = submit(pool, submitted.same, at)
@@ -291,9 +289,8 @@ def test_an_interrupt_at_any_moment_of_submit(step: int) -> None:
                 pass
 
             assert submit(pool, submitted.same, -at).result(HANG_S) == -at
-            met, at = moment.left > 0, at + step
 
-    assert at > 50
+    assert at > 50 + 3 * step
 
 
 @pytest.mark.parametrize("refused", ["eventfd", "selector"])

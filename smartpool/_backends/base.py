@@ -179,12 +179,17 @@ class Host(Protocol):
 class Answer(Protocol):
     """How a caller's thread reads what becomes of a chunk of one item that it placed.
 
-    All but `fd` is used under the lock of the engine's steps.
+    All but the two properties is used under the lock of the engine's steps.
     """
 
     @property
     def fd(self) -> int:
         """The descriptor to wait for; the engine watches it, too."""
+        ...
+
+    @property
+    def spare_cpus(self) -> bool:
+        """Whether there are CPUs to wait for it awake, for a moment."""
         ...
 
     def look(self) -> tuple[Outcome, tuple[float, float]] | None:

@@ -137,8 +137,10 @@ class Processes:
                     self._host.post_soon(partial(self._placing.rest, worker))
                 return None
             noted()
-            answer = Answer(self._host, self._placing, reserved[0], placed)
-            reserved[0].send_now(placed, alone=self._spare_cpus)
+            worker = reserved[0]
+            spare = self._spare_cpus
+            answer = Answer(self._host, self._placing, worker, placed, spare_cpus=spare)
+            worker.send_now(placed, alone=spare)
         except OSError:
             self._host.post_soon(partial(self._take_back, reserved[0], placed))
         except BaseException:

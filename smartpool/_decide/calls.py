@@ -18,7 +18,8 @@ from .rules import make_plan
 
 CALL_FROM_S: Final = 0.002
 """A call that is shorter stays here: ten times what the way to a worker and back takes
-(benchmarks/calls.py): a guess."""
+on a busy machine, twenty times and more on a quiet one (benchmarks/calls.py): a guess.
+"""
 
 WORKS_NOW: Final = 0.5
 """Share of CPU in a call's time above which what was learnt to wait is looked at anew:

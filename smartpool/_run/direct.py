@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 from .._aside import SIGNAL_S
 from .._backends.base import Answer, Chunk, Usage
 from .._outcome import Outcome
+from .._worker.pauses import Pauses
 from .reactor import Reactor
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Directs:
         self._open: dict[int, Direct] = {}
         self._leader: Direct | None = None
         self._wake_fd = -1
+        self._pauses = Pauses()
 
     # -- on callers' threads ---------------------------------------------------------
 
@@ -149,25 +151,31 @@ class Directs:
         return self._wake_fd >= 0
 
     def _listen(self, direct: Direct, timeout_s: float | None) -> None:
-        """Wait for something to come from the worker, and take it if it is the end.
-
-        In steps: a signal that comes just before one is seen at its end.
-        """
+        """Wait for something to come from the worker, and take it if it is the end."""
         assert direct.answer is not None
-        until_s = None if timeout_s is None else time.monotonic() + timeout_s
         poll = select.poll()
         poll.register(direct.answer.fd, select.POLLIN)
         poll.register(self._wake_fd, select.POLLIN)
+        if not (direct.answer.spare_cpus and self._pauses.over(poll)):
+            self._sleep(poll, direct, timeout_s)
+        self._pauses.end()
+        if self._take(direct, direct.answer):
+            direct.end()
+
+    def _sleep(
+        self, poll: select.poll, direct: Direct, timeout_s: float | None
+    ) -> None:
+        """Wait until something has come, or for so long, or until it is the engine's.
+
+        In steps: a signal that comes just before one is seen at its end.
+        """
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
         step_s = SIGNAL_S if timeout_s is None else min(SIGNAL_S, max(0.0, timeout_s))
-        while not poll.poll(step_s * 1000):
-            if direct.adopted:
-                return
+        while not poll.poll(step_s * 1000) and not direct.adopted:
             if until_s is not None:
                 step_s = min(SIGNAL_S, until_s - time.monotonic())
                 if step_s <= 0:
                     return
-        if self._take(direct, direct.answer):
-            direct.end()
 
     def _take(self, direct: Direct, answer: Answer) -> bool:
         """Take what has come if it is the end of the call; return whether it was."""

@@ -6,10 +6,10 @@ import _socket
 import _thread
 import os
 import select
-from time import monotonic_ns
 
 from . import wire
 from .descriptors import SPACE, Arrived, rights
+from .pauses import Pauses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 _JOIN_BYTES: Final = 1 << 14
 """Up to here pieces are joined: one copy is cheaper than many pieces. A guess."""
-
-
-SHORT_NS: Final = 200_000
-"""Pauses up to here are waited for without a sleep (benchmarks/calls.py: from one call
-to the next a caller in a loop takes 60 us, and 60 us more to be woken)."""
 
 
 class Link:
@@ -49,7 +44,8 @@ class Link:
         # Calls and threads of theirs may make log records; each may be interrupted by
         # a finalizer that makes one more.
         self._lock = _thread.RLock()
-        self._quick = self.alone = False
+        self._pauses = Pauses()
+        self.alone = False
         self._sending = False
         self._later: list[tuple[list[wire.Buffer], Sequence[int]]] = []
         os.register_at_fork(after_in_child=self.close)
@@ -61,27 +57,12 @@ class Link:
             OSError: If the parent has gone.
         """
         with self._lock:
-            self._later.append((pieces, fds))
             if self._sending:  # by a log record from a finalizer, in the middle of it
+                self._later.append((pieces, fds))
                 return
             self._sending = True
             try:
-                while self._later:
-                    self._send(*self._later.pop(0))
-            finally:
-                self._sending = False
-
-    def send_whole(self, frame: bytes) -> None:
-        """Do what `send` does, for a small frame in one piece: as quick as can be."""
-        with self._lock:
-            if self._sending or self._later:
-                self.send([frame])
-                return
-            self._sending = True
-            try:
-                sent = os.write(self._fd, frame)
-                if sent < len(frame):
-                    self._send([frame[sent:]], ())
+                self._send(pieces, fds)
                 while self._later:
                     self._send(*self._later.pop(0))
             finally:
@@ -89,7 +70,8 @@ class Link:
 
     def _send(self, pieces: list[wire.Buffer], fds: Sequence[int]) -> None:
         if sum(map(len, pieces)) <= _JOIN_BYTES:
-            pieces = [b"".join(pieces)]
+            whole = b"".join(pieces)
+            pieces = [whole if fds else whole[os.write(self._fd, whole) :]]
         rest = [memoryview(piece) for piece in pieces if len(piece)]
         while rest:
             if fds:
@@ -125,22 +107,14 @@ class Link:
                 return frames
 
     def _wait(self) -> None:
-        """Wait until something has come.
-
-        To sleep and to be woken takes both ends longer than a small call. So after one,
-        as long as the pauses between them are short, it looks again and again instead.
-        """
+        """Wait until something has come: awake, for a moment, after a single call."""
         if not self.alone:
             self._poll.poll()
             return
         self.alone = False
-        began_ns = now_ns = monotonic_ns()
-        until_ns = began_ns + SHORT_NS * self._quick
-        while not (ready := self._poll.poll(0)) and now_ns < until_ns:
-            now_ns = monotonic_ns()
-        if not ready:
+        if not self._pauses.over(self._poll):
             self._poll.poll()
-        self._quick = monotonic_ns() - began_ns < SHORT_NS
+        self._pauses.end()
 
     def close(self) -> None:
         """Let go of the socket: what the user forks must not hold it."""

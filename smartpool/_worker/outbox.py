@@ -80,7 +80,7 @@ class Outbox:
     def flush_one(self, wall_s: float, cpu_s: float, tag: int, data: bytes) -> None:
         """Send the outcome that is here, the only one, and that its chunk is over."""
         turn = self._words[words.TURN]
-        self._link.send_whole(wire.pack_answer(turn, wall_s, cpu_s, tag, data))
+        self._link.send([wire.pack_answer(turn, wall_s, cpu_s, tag, data)])
         self._used = self._words[words.OUTBOX_BYTES] = 0
 
     def flush(self, finish: wire.Finish | None = None) -> None:

@@ -24,12 +24,28 @@ class Answer:
         placing: Whose workers they are.
         worker: Who calls the chunk.
         placed: The chunk.
+        spare_cpus: Whether who waits, at either end, has a CPU to stay awake on.
     """
 
-    __slots__ = ("_host", "_placed", "_placing", "_size", "_turn", "_worker", "fd")
+    __slots__ = (
+        "_host",
+        "_placed",
+        "_placing",
+        "_size",
+        "_turn",
+        "_worker",
+        "fd",
+        "spare_cpus",
+    )
 
     def __init__(
-        self, host: Host, placing: Placing, worker: Worker, placed: Placed
+        self,
+        host: Host,
+        placing: Placing,
+        worker: Worker,
+        placed: Placed,
+        *,
+        spare_cpus: bool,
     ) -> None:
         """Begin before anything has come."""
         self._host = host
@@ -39,6 +55,7 @@ class Answer:
         self._turn = worker.turn + 1  # that of the chunk, which has not been sent
         self._size = 0
         self.fd = worker.fd
+        self.spare_cpus = spare_cpus
 
     def look(self) -> tuple[Outcome, tuple[float, float]] | None:
         """Return what came of the chunk if just that can be read; take nothing.
