@@ -23,7 +23,7 @@ from smartpool._run.direct import Directs
 from smartpool._run.engine import Engine
 from tests import called, submitted, workloads
 from tests.heavy import and_heavy
-from tests.test_pool import interrupts_later_and_later, processes_of
+from tests.test_pool import TOO_LATE, interrupts_later_and_later, processes_of
 
 HANG_S = 30.0
 SOON_S = 5.0
@@ -271,7 +271,7 @@ def test_an_interrupt_at_any_moment(step: int) -> None:
             assert submit(pool, submitted.same, -at).result(HANG_S) == -at
             assert engine_of(pool)._directs._leader is None
 
-    assert at > 30 + 3 * step  # it was interrupted at many of them
+    assert at > 30 + TOO_LATE * step  # it was interrupted at many of them
 
 
 @each_step
@@ -290,7 +290,7 @@ def test_an_interrupt_at_any_moment_of_submit(step: int) -> None:
 
             assert submit(pool, submitted.same, -at).result(HANG_S) == -at
 
-    assert at > 50 + 3 * step
+    assert at > 50 + TOO_LATE * step
 
 
 @pytest.mark.parametrize("refused", ["eventfd", "selector"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -82,11 +82,13 @@ def test_a_memory_file_after_a_fork() -> None:
     before = memory.MemoryFile(os.memfd_create("smartpool"), 0)
     pid = os.fork()
     if pid == 0:
-        after: Any = memory.MemoryFile(os.memfd_create("smartpool"), 0)
-        same_number = after.fd == before.fd
+        with suppress(OSError):
+            os.fstat(before.fd)
+            os._exit(1)  # it has been closed here
+        after = memory.MemoryFile(os.dup2(os.memfd_create("smartpool"), before.fd), 0)
         before.close()
         os.fstat(after.fd)
-        os._exit(7 if same_number else 1)
+        os._exit(7)
 
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     os.fstat(before.fd)

@@ -343,6 +343,9 @@ def test_an_interrupt_while_a_pool_is_closed(monkeypatch: pytest.MonkeyPatch) ->
     assert left_behind(before) == []
 
 
+TOO_LATE = 5
+
+
 class Interrupted:
     """Interrupts what is called in it, at the n-th place where a signal could."""
 
@@ -365,12 +368,12 @@ class Interrupted:
 
 
 def interrupts_later_and_later(step: int) -> Iterator[tuple[int, Interrupted]]:
-    """Yield interrupts, each with its number, until three in a row come too late.
+    """Yield interrupts, each with its number, until `TOO_LATE` in a row come too late.
 
-    One may: what it is to interrupt goes a shorter way at times.
+    A few may: what they are to interrupt goes a shorter way at times.
     """
     at, late = 1, 0
-    while late < 3:
+    while late < TOO_LATE:
         moment = Interrupted(at)
         yield at, moment
         late = late + 1 if moment.left > 0 else 0
@@ -394,7 +397,7 @@ def test_an_interrupt_at_any_moment_of_a_close(monkeypatch: pytest.MonkeyPatch) 
         pool.close()
 
         assert not left_behind(before), at
-    assert at > 13 * step  # it was interrupted at many of them
+    assert at > (10 + TOO_LATE) * step  # it was interrupted at many of them
 
 
 def refuse(*_: object) -> Any:

@@ -193,11 +193,14 @@ class CallFuture(Future[R], Generic[R]):
     # -- inside ----------------------------------------------------------------------
 
     def _let_go(self, *, cancelled: bool) -> None:
-        """Let the pool and the call go: they are not needed once this is over."""
-        submitting, self._submitting = self._submitting, None
-        call, self._call = self._call, None
+        """Let the pool and the call go: they are not needed once this is over.
+
+        The pool is told before: who is interrupted here comes once more.
+        """
+        submitting, call = self._submitting, self._call
         if submitting is not None and call is not None:
             submitting.over(self, call if cancelled else None)
+        self._submitting = self._call = None
 
     def _outcome(self, timeout: float | None) -> Value | Error:
         if self._loaded is None:
