@@ -22,6 +22,7 @@ from smartpool import (
     SmartPool,
     WorkerCrashError,
 )
+from smartpool._executor.future import CallFuture
 from tests import faults
 from tests.faults import CULPRIT, DEADLY, FAULTS, Fault, Stages
 
@@ -102,15 +103,21 @@ def outcomes_of(
 def submitted(pool: SmartPool, fn: Any, items: list[Any], *, stops: bool) -> list[Any]:
     """Submit the items; one that stands still is cancelled when its time is over."""
     patience_s = 5 * TIMEOUT_S if stops else HANG_S
-    futures = [pool.submit(fn, item) for item in items]
+    futures: list[CallFuture[Any]] = []
     outcomes: list[Any] = []
+    refused: list[WorkerCrashError] = []
+    for item in items:
+        try:
+            futures.append(pool.submit(fn, item))
+        except WorkerCrashError as exc:  # an initializer has failed already
+            refused.append(exc)
     for future in futures:
         try:
             outcomes.append(future.exception(patience_s) or future.result())
         except TimeoutError as exc:
             future.cancel()
             outcomes.append(exc)
-    return outcomes
+    return outcomes + refused
 
 
 def expected(stage: str, fault: str, way: str) -> type[BaseException]:

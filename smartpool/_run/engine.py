@@ -23,6 +23,7 @@ Guarantees:
 from __future__ import annotations
 
 import selectors
+import sys
 import threading
 import time
 import weakref
@@ -41,7 +42,7 @@ from .._errors import PoolClosedError
 from .._observe.gil import gil_enabled
 from .._outcome import Outcome
 from .backends import Backends
-from .calls import Call, Calls
+from .calls import Call, Calls, Lane
 from .closing import Closing
 from .direct import Direct, Directs
 from .messages import GilChanged, Late, Observed, Outcomes, Over, Returned, Told, Want
@@ -58,6 +59,10 @@ IN_THE_PARENT: Final = "it goes on in the parent alone"
 
 CLOSE_S: Final = 2.0
 """How long closing waits for the engine's thread."""
+
+STARTS_END_EARLY: Final = sys.version_info[:2] == (3, 12)
+"""Python 3.12 starts no thread any more once the main thread has come to its end, with
+all calls still to be waited for. So who submits one there waits for its thread."""
 
 MakeBackend = Callable[["Engine"], Backend]
 
@@ -198,6 +203,18 @@ class Engine:
                     self._reactor.hand_over(lambda: call.fail(error))
                 return
         self._reactor.hand_over(lambda: self._add_call(call, backend, share, most))
+        if STARTS_END_EARLY and not backend.travels:
+            self._until_begun(self._calls.lane(backend, share, most))
+
+    def _until_begun(self, lane: Lane) -> None:
+        """Have what was handed over taken in; not if a thread is there, as others wait.
+
+        For a moment at most: this may be a finalizer that interrupts a step.
+        """
+        if not lane.wants_place:
+            done = threading.Event()
+            self._reactor.hand_over(done.set)
+            done.wait(SIGNAL_S)
 
     def cancel_call(self, call: Call) -> None:
         """End a call, if it goes on and none of its listeners waits for it."""
