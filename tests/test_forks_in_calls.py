@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -82,13 +81,14 @@ def test_a_memory_file_after_a_fork() -> None:
     before = memory.MemoryFile(os.memfd_create("smartpool"), 0)
     pid = os.fork()
     if pid == 0:
-        with suppress(OSError):
-            os.fstat(before.fd)
-            os._exit(1)  # it has been closed here
-        after = memory.MemoryFile(os.dup2(os.memfd_create("smartpool"), before.fd), 0)
-        before.close()
-        os.fstat(after.fd)
-        os._exit(7)
+        try:
+            number = os.dup2(os.memfd_create("smartpool"), before.fd)
+            after = memory.MemoryFile(number, 0)
+            before.close()
+            os.fstat(after.fd)
+            os._exit(7)
+        finally:
+            os._exit(1)
 
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     os.fstat(before.fd)

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from smartpool import SmartPool, machine
-from tests import submitted
+from tests import submitted, workloads
 from tests.heavy import and_heavy
 from tests.leaks import Snapshot, left_behind, native_threads
 
@@ -56,8 +56,9 @@ def test_many_pools(warm_up: int, count: int) -> None:
 
     assert left_behind(before) == []
     gc.collect()
-    assert threading.active_count() == threads
-    assert len(native_threads()) == native
+    assert threading.active_count() <= threads
+    # One that has ended is seen for a moment longer, then as now.
+    workloads.wait_until(lambda: len(native_threads()) <= native)
     if count > warm_up * 5:  # else what is loaded and cached meanwhile counts
         assert sys.getallocatedblocks() - began_blocks < count * A_POOL_BLOCKS
         if machine().gil:  # else the allocator keeps pages of threads that have ended
