@@ -1,0 +1,152 @@
+"""Has all trials made, side by side: one round after the other, each in another order."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Final
+
+from .contenders import CONTENDERS, Contender
+from .workload import Workload
+
+RACE: Final = 2.5
+"""A rival that takes so many times longer than the best, cold and warm, is out."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+        rounds: Processes for each pair.
+        warm: Calls after the first one, in each.
+        budget_s: Seconds for these.
+        limit_s: Seconds after which a trial is given up.
+    """
+
+    rounds: int
+    warm: int
+    budget_s: float
+    limit_s: float
+
+
+THOROUGH: Final = Effort(rounds=6, warm=4, budget_s=4.0, limit_s=60.0)
+QUICK: Final = Effort(rounds=2, warm=2, budget_s=1.0, limit_s=15.0)
+
+
+@dataclass
+class Measured:
+    """What a contender has shown on one workload.
+
+    Attributes:
+        cold: Seconds of each first call.
+        warm: Median seconds of the calls that followed, by process.
+        cannot: Why it cannot, or nothing.
+        forks: Whether its workers are forked.
+        version: Of its library.
+        report: What it says of its last call.
+    """
+
+    cold: list[float] = field(default_factory=list)
+    warm: list[float] = field(default_factory=list)
+    cannot: str = ""
+    forks: bool = False
+    version: str = ""
+    report: list[str] = field(default_factory=list)
+
+
+def race(
+    work: Workload, names: list[str], effort: Effort, say: Callable[[str], None]
+) -> dict[str, Measured]:
+    """Measure all contenders on one workload."""
+    found: dict[str, Measured] = defaultdict(Measured)
+    order = random.Random(work.name)
+    for number in range(effort.rounds):
+        turn = [name for name in names if number == 0 or _still_in(name, found)]
+        order.shuffle(turn)
+        for name in turn:
+            _take_in(found[name], _trial(work.name, name, effort))
+            say(f"{work.name}: {name}, round {number + 1} of {effort.rounds}")
+    return dict(found)
+
+
+def _still_in(name: str, found: dict[str, Measured]) -> bool:
+    one = found[name]
+    if one.cannot:
+        return False
+    if CONTENDERS[name].role != "rival":
+        return True
+    rivals = [
+        other
+        for other_name, other in found.items()
+        if CONTENDERS[other_name].role == "rival" and other.cold
+    ]
+    return any(
+        readings(one) and median(readings(one)) <= RACE * _best(rivals, readings)
+        for readings in (_cold, _warm)
+    )
+
+
+def _cold(one: Measured) -> list[float]:
+    return one.cold
+
+
+def _warm(one: Measured) -> list[float]:
+    return one.warm
+
+
+def _best(rivals: list[Measured], readings: Callable[[Measured], list[float]]) -> float:
+    return min(median(readings(one)) for one in rivals if readings(one))
+
+
+def _trial(workload: str, contender: str, effort: Effort) -> dict[str, Any]:
+    command = [
+        sys.executable,
+        *("-m", "benchmarks.regret.trial", workload, contender),
+        *(str(effort.warm), str(effort.budget_s)),
+    ]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    try:
+        out, err = process.communicate(timeout=effort.limit_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # not waited for, so it is still its own
+        process.communicate()
+        return {"cannot": f"not in {effort.limit_s:.0f} s"}
+    try:
+        said: dict[str, Any] = json.loads(out.splitlines()[-1])
+    except (IndexError, ValueError):
+        return {"cannot": (err.strip().splitlines() or ["it said nothing"])[-1]}
+    return said
+
+
+def _take_in(one: Measured, said: dict[str, Any]) -> None:
+    one.cannot = said.get("cannot", "")
+    if one.cannot:
+        return
+    one.cold.append(said["cold"])
+    if said["warm"]:
+        one.warm.append(median(said["warm"]))
+    one.forks, one.version = said["forks"], said["version"]
+    one.report = said["report"]
+
+
+def who(work: Workload) -> Iterator[Contender]:
+    """Yield those who can take part."""
+    kind = "async" if work.is_async else "sync"
+    for one in CONTENDERS.values():
+        if one.takes in (kind, "both") and (not one.only or work.name in one.only):
+            yield one

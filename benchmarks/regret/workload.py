@@ -1,0 +1,57 @@
+"""What a workload is: a function, its items, and how to tell a right answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """One workload, ready to be called.
+
+    Attributes:
+        fn: What to call; importable by name, as every process pool asks for.
+        items: What to call it with.
+        expected: The right answers, in order.
+    """
+
+    fn: Callable[[Any], Any]
+    items: Sequence[Any]
+    expected: Sequence[Any]
+
+    def is_right(self, results: Sequence[Any]) -> bool:
+        """Return whether these are the right answers."""
+        return len(results) == len(self.expected) and all(
+            one == other for one, other in zip(results, self.expected, strict=True)
+        )
+
+
+def no_host() -> AbstractContextManager[None]:
+    """Return what a workload needs that needs nothing around it."""
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A named workload.
+
+    Attributes:
+        name: What tables call it.
+        about: What it does, in a few words.
+        make: Makes it, inside of `host`.
+        host: What has to be there meanwhile, such as a server.
+        is_async: Whether its function is an `async def`.
+        needs: A library that it needs, or nothing.
+        group: What it is about: rows are ordered by it.
+    """
+
+    name: str
+    about: str
+    make: Callable[[], Case]
+    host: Callable[[], AbstractContextManager[None]] = no_host
+    is_async: bool = False
+    needs: str = ""
+    group: str = ""
