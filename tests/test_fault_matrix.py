@@ -105,19 +105,18 @@ def submitted(pool: SmartPool, fn: Any, items: list[Any], *, stops: bool) -> lis
     patience_s = 5 * TIMEOUT_S if stops else HANG_S
     futures: list[CallFuture[Any]] = []
     outcomes: list[Any] = []
-    refused: list[WorkerCrashError] = []
     for item in items:
         try:
             futures.append(pool.submit(fn, item))
         except WorkerCrashError as exc:  # an initializer has failed already
-            refused.append(exc)
+            outcomes.append(exc)
     for future in futures:
         try:
             outcomes.append(future.exception(patience_s) or future.result())
         except TimeoutError as exc:
             future.cancel()
             outcomes.append(exc)
-    return outcomes + refused
+    return outcomes
 
 
 def expected(stage: str, fault: str, way: str) -> type[BaseException]:

@@ -344,6 +344,7 @@ def test_an_interrupt_while_a_pool_is_closed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 TOO_LATE = 5
+"""So many interrupts in a row that come too late: it has been interrupted everywhere."""
 
 
 class Interrupted:

@@ -56,6 +56,17 @@ def test_answers_are_right(name: str) -> None:
     assert said["report"]
 
 
+def test_answers_that_are_arrays() -> None:
+    """Their ends and lengths are looked at."""
+    numpy = pytest.importorskip("numpy")
+    case = WORKLOADS["arrays out"].make()
+    right = [case.fn(item) for item in case.items]
+
+    assert case.is_right(right)
+    assert not case.is_right([*right[1:], right[0]])
+    assert not case.is_right([numpy.full(3, float(item)) for item in case.items])
+
+
 def test_wrong_answers_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A contender that is quick by being wrong has no time."""
     from benchmarks.regret.contenders import loop

@@ -14,9 +14,8 @@ from typing import Any, Final
 from smartpool import machine
 
 from ..measuring import print_table, short
-from .contenders import CONTENDERS
-from .figures import Readings, Regret, geometric_mean, regret
-from .runner import Measured
+from .figures import Regret, geometric_mean, regret
+from .runner import Measured, rivals
 
 GOALS: Final = {
     "warm": (1.0, 1.2),
@@ -34,14 +33,12 @@ class Row:
         cold: Regret of the first call, against those that do not fork.
         forked: The same against all.
         warm: Regret of later calls.
-        plan: What smartpool did in the end, in its words.
     """
 
     workload: str
     cold: Regret | None
     forked: Regret | None
     warm: Regret | None
-    plan: str
 
 
 def row(workload: str, found: dict[str, Measured]) -> Row:
@@ -49,19 +46,10 @@ def row(workload: str, found: dict[str, Measured]) -> Row:
     ours = found["smartpool"]
     return Row(
         workload,
-        regret(ours.cold, _readings(found, "cold", forks=False)),
-        regret(ours.cold, _readings(found, "cold", forks=True)),
-        regret(ours.warm, _readings(found, "warm", forks=True)),
-        " ".join(ours.report[:1]) or ours.cannot,
+        regret(ours.cold, rivals(found, "cold", forks=False)),
+        regret(ours.cold, rivals(found, "cold")),
+        regret(ours.warm, rivals(found, "warm")),
     )
-
-
-def _readings(found: dict[str, Measured], which: str, *, forks: bool) -> Readings:
-    return {
-        name: getattr(one, which)
-        for name, one in found.items()
-        if CONTENDERS[name].role == "rival" and (forks or not one.forks)
-    }
 
 
 def print_rows(rows: list[Row]) -> None:

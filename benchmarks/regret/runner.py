@@ -11,10 +11,13 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median
 from typing import Any, Final
 
 from .contenders import CONTENDERS, Contender
+from .figures import Readings
+from .trial import COMMAND
 from .workload import Workload
 
 RACE: Final = 2.5
@@ -79,38 +82,39 @@ def race(
 
 
 def _still_in(name: str, found: dict[str, Measured]) -> bool:
-    one = found[name]
-    if one.cannot:
+    if found[name].cannot:
         return False
-    if CONTENDERS[name].role != "rival":
+    if not CONTENDERS[name].is_rival:
         return True
-    rivals = [
-        other
-        for other_name, other in found.items()
-        if CONTENDERS[other_name].role == "rival" and other.cold
-    ]
-    return any(
-        readings(one) and median(readings(one)) <= RACE * _best(rivals, readings)
-        for readings in (_cold, _warm)
-    )
+    return any(_is_near(name, rivals(found, which)) for which in ("cold", "warm"))
 
 
-def _cold(one: Measured) -> list[float]:
-    return one.cold
+def rivals(found: dict[str, Measured], which: str, *, forks: bool = True) -> Readings:
+    """Return the readings of all rivals that have some.
+
+    Args:
+        found: What was measured on one workload.
+        which: ``"cold"`` or ``"warm"``.
+        forks: Whether those count whose workers are forked.
+    """
+    return {
+        name: readings
+        for name, one in found.items()
+        if CONTENDERS[name].is_rival
+        and (readings := getattr(one, which))
+        and (forks or not one.forks)
+    }
 
 
-def _warm(one: Measured) -> list[float]:
-    return one.warm
-
-
-def _best(rivals: list[Measured], readings: Callable[[Measured], list[float]]) -> float:
-    return min(median(readings(one)) for one in rivals if readings(one))
+def _is_near(name: str, readings: Readings) -> bool:
+    best_s = min(map(median, readings.values()), default=inf)
+    return name in readings and median(readings[name]) <= RACE * best_s
 
 
 def _trial(workload: str, contender: str, effort: Effort) -> dict[str, Any]:
     command = [
         sys.executable,
-        *("-m", "benchmarks.regret.trial", workload, contender),
+        *("-c", COMMAND, workload, contender),
         *(str(effort.warm), str(effort.budget_s)),
     ]
     process = subprocess.Popen(

@@ -172,6 +172,11 @@ class Lane:
         """Whether a call waits."""
         return bool(self._waiting)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many are called as may be at once: the next waits for one of them."""
+        return self.tenant.leases >= self.tenant.most
+
     def add(self, call: Call, *, first: bool = False) -> None:
         """Let `call` wait for its turn; one that comes back is the `first`."""
         call.lane, call.chunk = self, None

@@ -62,7 +62,8 @@ CLOSE_S: Final = 2.0
 
 STARTS_END_EARLY: Final = sys.version_info[:2] == (3, 12)
 """Python 3.12 starts no thread any more once the main thread has come to its end, with
-all calls still to be waited for. So who submits one there waits for its thread."""
+all calls still to be waited for. So who submits one there waits for its thread, unless
+it is to have one of those that are at other calls."""
 
 MakeBackend = Callable[["Engine"], Backend]
 
@@ -189,9 +190,9 @@ class Engine:
             share: CPU that it takes, from 0 to 1.
             most: Calls at once on that backend, at most.
         """
+        lane = self._calls.lane(backend, share, most)
         # Straight to an idle worker, where nobody else waits for one: a hop less.
         if not (self._runs or self._calls.waiting or self.closed):
-            lane = self._calls.lane(backend, share, most)
             chunk = Chunk(call.job, call.items, observe=call.observe)
             direct = Direct(lane, call, chunk)
             answer = backend.place_now(chunk, partial(self._directs.add, direct))
@@ -202,19 +203,10 @@ class Engine:
                     error = PoolClosedError("the pool was closed during the call")
                     self._reactor.hand_over(lambda: call.fail(error))
                 return
-        self._reactor.hand_over(lambda: self._add_call(call, backend, share, most))
-        if STARTS_END_EARLY and not backend.travels:
-            self._until_begun(self._calls.lane(backend, share, most))
-
-    def _until_begun(self, lane: Lane) -> None:
-        """Have what was handed over taken in; not if a thread is there, as others wait.
-
-        For a moment at most: this may be a finalizer that interrupts a step.
-        """
-        if not lane.wants_place:
-            done = threading.Event()
-            self._reactor.hand_over(done.set)
-            done.wait(SIGNAL_S)
+        needs_start = STARTS_END_EARLY and not (backend.travels or lane.is_full)
+        self._reactor.hand_over(lambda: self._add_call(call, lane))
+        if needs_start:  # for a moment at most: a finalizer may do this inside a step
+            self._caught_up().wait(SIGNAL_S)
 
     def cancel_call(self, call: Call) -> None:
         """End a call, if it goes on and none of its listeners waits for it."""
@@ -222,10 +214,15 @@ class Engine:
 
     def catch_up(self) -> None:
         """Wait until all that was handed over so far has been taken in."""
+        caught_up = self._caught_up()
+        while not (caught_up.wait(SIGNAL_S) or self.closed):
+            pass
+
+    def _caught_up(self) -> threading.Event:
+        """Return what is set when all that was handed over so far has been taken in."""
         done = threading.Event()
         self._reactor.hand_over(done.set)
-        while not (done.wait(SIGNAL_S) or self.closed):
-            pass
+        return done
 
     def forget(self, backend: Backend, job: Job) -> None:
         """Have `backend` drop what it keeps for a job of single calls."""
@@ -385,11 +382,11 @@ class Engine:
         self._place_all()
         self._end_if_over(run)
 
-    def _add_call(self, call: Call, backend: Backend, share: float, most: int) -> None:
+    def _add_call(self, call: Call, lane: Lane) -> None:
         if self.closed:
             call.fail(PoolClosedError("the pool was closed"))
             return
-        self._calls.lane(backend, share, most).add(call)
+        lane.add(call)
         self._place_all()
 
     def _cancel_call(self, call: Call) -> None:

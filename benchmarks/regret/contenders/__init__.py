@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
+from math import ceil
 from typing import Any, Final, Protocol
 
 Fn = Callable[[Any], Any]
 Mapper = Callable[[Fn, Sequence[Any]], Sequence[Any]]
 """Calls a function on all items, and returns the results in their order."""
+
+
+CPUS: Final = len(os.sched_getaffinity(0))
+"""How many this program may use: workers, for who has to say so."""
+
+
+def good_chunksize(items: Sequence[Any]) -> int:
+    """Return a size that makes four chunks a worker, as `Pool.map` does by itself."""
+    return max(1, ceil(len(items) / (4 * CPUS)))
 
 
 class Open(Protocol):
@@ -42,6 +53,11 @@ class Contender:
     role: str = "rival"
     only: tuple[str, ...] = ()
 
+    @property
+    def is_rival(self) -> bool:
+        """Whether smartpool is compared with it."""
+        return self.role == "rival"
+
     def load(self) -> tuple[Open, bool, str]:
         """Import it; return how to open it, whether it forks, and its version.
 
@@ -53,7 +69,6 @@ class Contender:
         return getattr(module, self.attribute), bool(forks), str(module.VERSION)
 
 
-_MIXED: Final = ("mixed", "http, degrades", "async, works")
 _PINNED: Final = (
     "waits, then works",
     "works, then waits",
@@ -61,7 +76,6 @@ _PINNED: Final = (
     "arrays out",
     "table",
 )
-_ARRAYS: Final = ("arrays in", "arrays out")
 
 CONTENDERS: Final[dict[str, Contender]] = {
     one.name: one
@@ -78,7 +92,7 @@ CONTENDERS: Final[dict[str, Contender]] = {
         Contender("mpire", "mpire"),
         Contender("pebble", "pebble"),
         Contender("unsync", "unsync", takes="both"),
-        Contender("unsync, cpu_bound", "unsync", "open_cpu_bound"),
+        Contender("unsync, cpu_bound", "unsync_cpu_bound"),
         Contender("free-threading", "freethreading"),
         Contender("anyio.to_process", "anyio"),
         Contender("gather", "gather", takes="async"),

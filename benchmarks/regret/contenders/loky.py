@@ -8,7 +8,7 @@ from typing import Any
 
 import loky
 
-from . import Fn
+from . import CPUS, Fn, good_chunksize
 
 VERSION = loky.__version__
 
@@ -20,6 +20,5 @@ def open_pool() -> Iterator[Any]:
 
 
 def _map(fn: Fn, items: Sequence[Any]) -> list[Any]:
-    cpus = loky.cpu_count()
-    chunksize = max(1, -(-len(items) // (4 * cpus)))
-    return list(loky.get_reusable_executor(cpus).map(fn, items, chunksize=chunksize))
+    executor = loky.get_reusable_executor(CPUS)
+    return list(executor.map(fn, items, chunksize=good_chunksize(items)))

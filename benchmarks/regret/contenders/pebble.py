@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
 from pebble import ProcessPool
+
+from . import CPUS, good_chunksize
 
 VERSION = version("pebble")
 FORKS = multiprocessing.get_start_method() == "fork"
@@ -18,8 +19,7 @@ FORKS = multiprocessing.get_start_method() == "fork"
 @contextmanager
 def open_pool() -> Iterator[Any]:
     """As its documentation shows it, with four chunks a worker."""
-    cpus = len(os.sched_getaffinity(0))
-    with ProcessPool(max_workers=cpus) as pool:
+    with ProcessPool(max_workers=CPUS) as pool:
         yield lambda fn, items: list(
-            pool.map(fn, items, chunksize=max(1, -(-len(items) // (4 * cpus)))).result()
+            pool.map(fn, items, chunksize=good_chunksize(items)).result()
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import platform
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+
+from . import CPUS, good_chunksize
 
 VERSION = platform.python_version()
 FORKS = multiprocessing.get_start_method() == "fork"
@@ -18,10 +19,9 @@ FORKS = multiprocessing.get_start_method() == "fork"
 @contextmanager
 def open_pool() -> Iterator[Any]:
     """One process a CPU, four chunks each, as `Pool.map` has them."""
-    cpus = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(cpus) as pool:
+    with ProcessPoolExecutor(CPUS) as pool:
         yield lambda fn, items: list(
-            pool.map(fn, items, chunksize=max(1, -(-len(items) // (4 * cpus))))
+            pool.map(fn, items, chunksize=good_chunksize(items))
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+
+from . import CPUS
 
 VERSION = platform.python_version()
 
@@ -19,7 +20,7 @@ def open_default() -> Any:
 
 def open_one_a_cpu() -> Any:
     """One thread a CPU."""
-    return _open(len(os.sched_getaffinity(0)))
+    return _open(CPUS)
 
 
 def open_256() -> Any:

@@ -20,12 +20,10 @@ def open_pool() -> Iterator[Any]:
     yield _map
 
 
-@contextmanager
-def open_cpu_bound() -> Iterator[Any]:
-    """The same for what computes: on its worker processes."""
-    yield lambda fn, items: _map(fn, items, cpu_bound=True)
+def _map(fn: Fn, items: Sequence[Any]) -> list[Any]:
+    return all_of(unsync(fn), items)
 
 
-def _map(fn: Fn, items: Sequence[Any], *, cpu_bound: bool = False) -> list[Any]:
-    call = unsync(cpu_bound=True)(fn) if cpu_bound else unsync(fn)
+def all_of(call: Fn, items: Sequence[Any]) -> list[Any]:
+    """Begin all calls, and wait for them."""
     return [one.result() for one in [call(item) for item in items]]
