@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -121,7 +121,7 @@ def _files() -> Case:
     return Case(read, [str(path) for path in paths], [2000 + n for n in range(400)])
 
 
-def _serves(degrades_from: int) -> partial[AbstractContextManager[None]]:
+def _serves(degrades_from: int) -> Callable[[], AbstractContextManager[None]]:
     return partial(_server, degrades_from)
 
 
