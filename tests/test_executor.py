@@ -178,15 +178,21 @@ def test_many_threads_submit(pool: SmartPool) -> None:
 
 
 def test_a_run_and_calls_side_by_side(pool: SmartPool) -> None:
-    """Both go on, and neither waits for the end of the other."""
-    begun = threading.Event()
+    """Both go on, and neither waits for the end of the other.
+
+    The run has items until the call has been answered: were the call to wait
+    for the run's end, neither would ever end.
+    """
+    begun, answered = threading.Event(), threading.Event()
+    given: list[int] = []
     results: list[Any] = []
 
     def items() -> Iterator[int]:
-        for n in range(1200):
-            if n == 100:
+        while not answered.is_set() or len(given) < 200:
+            given.append(len(given))
+            if len(given) == 100:
                 begun.set()
-            yield n
+            yield given[-1]
 
     run = threading.Thread(
         target=lambda: results.append(
@@ -194,13 +200,15 @@ def test_a_run_and_calls_side_by_side(pool: SmartPool) -> None:
         )
     )
     run.start()
-    assert begun.wait(HANG_S)
-    first = pool.submit(abs, -1).result(HANG_S)
-    alive = run.is_alive()
-    run.join(HANG_S)
+    try:
+        assert begun.wait(HANG_S)
+        assert pool.submit(abs, -1).result(HANG_S) == 1
+        assert run.is_alive()
+    finally:
+        answered.set()
+        run.join(HANG_S)
 
-    assert (first, alive) == (1, True)
-    assert results == [[submitted.a_millisecond(n) for n in range(1200)]]
+    assert results == [given]
 
 
 def test_a_function_that_changes_is_sent_anew(pool: SmartPool) -> None:
