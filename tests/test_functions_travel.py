@@ -228,7 +228,7 @@ assert run_parallel(lambda x: x * x, range(10)) == [x * x for x in range(10)]
 unaided = run_parallel(lambda x: x + sum(n * n for n in range(20_000)), range(400))
 assert [one - unaided[0] for one in unaided] == list(range(400))
 gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-assert unaided.report.plan.backend == ("processes" if gil else "threads"), unaided.report
+assert unaided.report.backend == ("processes" if gil else "threads"), unaided.report
 print("done")
 """
 
