@@ -297,3 +297,164 @@ def test_where_items_are_called(bench: ContractBench) -> None:
     (pid,) = values(bench.outcomes(bench.place(bench.job_of(workloads.pid), 0)))
 
     assert (pid != os.getpid()) == bench.backend.travels
+
+
+# -- chunks that go together ---------------------------------------------------------------
+
+
+@pytest.fixture(params=["threads", "event_loop"])
+def crowd(request: pytest.FixtureRequest) -> Iterator[ContractBench]:
+    """A backend on which calls wait side by side."""
+    bench = ContractBench(request.param)
+    yield bench
+    bench.close()
+
+
+def positions(bench: ContractBench, chunk: Chunk) -> list[int]:
+    bench.wait(chunk)
+    return bench.host.positions.get(chunk.id, [])
+
+
+def held(
+    bench: ContractBench, path: Path, at_once: int, **options: Any
+) -> tuple[Job, Path, Path]:
+    """Make a job whose calls begin, so many at once, and wait."""
+    began, release = path / "began", path / "release"
+    job = bench.waiting_job(began, release, at_once=at_once, **options)
+    return job, began, release
+
+
+def test_calls_that_go_together(crowd: ContractBench) -> None:
+    """Each item is told of once, whatever the order."""
+    job = crowd.job_of(workloads.same, at_once=7)
+    chunks = [crowd.chunk(job, *range(n, n + 50), together=True) for n in (0, 50)]
+
+    for first, chunk in zip((0, 50), chunks, strict=True):
+        found = values(crowd.outcomes(chunk))
+        assert sorted(found) == list(range(first, first + 50))
+        assert [first + one for one in positions(crowd, chunk)] == found
+    assert 1 <= job.most_at_once <= 7
+
+
+def test_as_many_go_on_as_are_allowed(crowd: ContractBench, tmp_path: Path) -> None:
+    """The limit is the job's, over all its chunks; it may be raised meanwhile."""
+    job, began, release = held(crowd, tmp_path, at_once=3)
+    chunks = [crowd.chunk(job, *range(n, n + 3), together=True) for n in (0, 3)]
+    workloads.wait_until(lambda: len(workloads.lines(began)) == 3)
+
+    job.at_once = 5
+    crowd.host.do(lambda: crowd.backend.allow(job))
+    workloads.wait_until(lambda: len(workloads.lines(began)) == 5)
+    release.touch()
+
+    crowd.until_finished(*chunks)
+    assert sorted(workloads.lines(began)) == [str(n) for n in range(6)]
+    assert job.most_at_once == 5
+
+
+def test_fewer_go_on_where_the_limit_falls(
+    crowd: ContractBench, tmp_path: Path
+) -> None:
+    """What goes on goes on, and nothing begins until there are fewer."""
+    job, began, release = held(crowd, tmp_path, at_once=4)
+    chunk = crowd.chunk(job, *range(8), together=True)
+    workloads.wait_until(lambda: len(workloads.lines(began)) == 4)
+
+    job.at_once, job.most_at_once = 1, 0
+    release.touch()
+
+    assert sorted(values(crowd.outcomes(chunk))) == list(range(8))
+    assert job.most_at_once <= 3
+
+
+def test_recall_takes_back_what_has_not_begun(
+    crowd: ContractBench, tmp_path: Path
+) -> None:
+    """The chunk is over when what goes on is; the job may have others later."""
+    job, began, release = held(crowd, tmp_path, at_once=2)
+    chunk = crowd.chunk(job, *range(6), together=True)
+    other = crowd.chunk(job, *range(6, 9), together=True)
+    workloads.wait_until(lambda: len(workloads.lines(began)) == 2)
+
+    crowd.host.do(lambda: crowd.backend.recall(job))
+    assert positions(crowd, other) == []  # it is over: nothing of it has begun
+    assert chunk.id not in crowd.host.usages
+    release.touch()
+
+    assert sorted(positions(crowd, chunk)) == [0, 1]
+    again = crowd.chunk(job, 10, 11, together=True)
+    assert sorted(values(crowd.outcomes(again))) == [10, 11]
+
+
+def test_an_error_begins_no_further_call(crowd: ContractBench, tmp_path: Path) -> None:
+    """Where the job says so; what goes on is told of, and the rest was not called."""
+    path = str(tmp_path / "calls")
+
+    def fn(x: int) -> int:
+        return workloads.fail_at(2, ValueError, workloads.marked(path, x))
+
+    chunk = crowd.chunk(crowd.job_of(fn), *range(9), together=True)
+
+    *before, last = crowd.outcomes(chunk)
+    assert values(before) == [0, 1]
+    assert isinstance(last, Error)
+    assert workloads.lines(path) == ["0", "1", "2"]
+
+
+def test_cancel_ends_a_crowd(crowd: ContractBench, tmp_path: Path) -> None:
+    """What goes on is told of; nothing else begins, what comes later included."""
+    job, began, release = held(crowd, tmp_path, at_once=2)
+    chunk = crowd.chunk(job, *range(6), together=True)
+    workloads.wait_until(lambda: len(workloads.lines(began)) == 2)
+
+    crowd.host.do(lambda: crowd.backend.cancel(job))
+    job.at_once = 9
+    crowd.host.do(lambda: crowd.backend.allow(job))
+    release.touch()
+
+    assert sorted(positions(crowd, chunk)) == [0, 1]
+    assert sorted(workloads.lines(began)) == ["0", "1"]
+
+
+def test_kill_ends_a_crowd(crowd: ContractBench, tmp_path: Path) -> None:
+    """All its chunks finish soon, and what could not be ended is named."""
+    job, began, release = held(crowd, tmp_path, at_once=2)
+    chunks = [crowd.chunk(job, *range(n, n + 3), together=True) for n in (0, 3)]
+    workloads.wait_until(lambda: len(workloads.lines(began)) == 2)
+
+    def kill() -> None:
+        crowd.backend.cancel(job)
+        crowd.backend.kill(job)
+
+    crowd.host.do(kill)
+    crowd.until_finished(*chunks)
+    release.touch()
+
+    assert [positions(crowd, one) for one in chunks] == [[], []]
+    let_go = (0, 1) if crowd.name == "threads" else ()
+    assert crowd.wait(chunks[0]).let_go == let_go
+    assert values(crowd.outcomes(crowd.place(crowd.job_of(abs), -3))) == [3]
+    assert sorted(workloads.lines(began)) == ["0", "1"]
+
+
+def test_forget_drops_a_crowd(crowd: ContractBench) -> None:
+    """Nothing keeps the function, or the items, alive."""
+
+    class Big:
+        def __call__(self, x: Any) -> int:
+            return 1
+
+    fn, item = Big(), Big()
+    kept = [weakref.ref(fn), weakref.ref(item)]
+
+    def go(fn: Any, item: Any) -> None:
+        job = crowd.job_of(fn, at_once=2)
+        chunk = crowd.chunk(job, item, item, item, together=True)
+        assert values(crowd.outcomes(chunk)) == [1, 1, 1]
+        crowd.host.do(lambda: crowd.backend.forget(job))
+        crowd.host.outcomes.clear()
+
+    go(fn, item)
+    del fn, item
+
+    workloads.wait_until(lambda: gc.collect() >= 0 and not any(r() for r in kept))

@@ -181,6 +181,12 @@ class Processes:
         """Return how many workers have nothing to do."""
         return self._placing.ready
 
+    def allow(self, job: Job) -> None:
+        """Nothing to do: no chunk goes together here."""
+
+    def recall(self, job: Job) -> None:
+        """Nothing to do: no chunk goes together here."""
+
     def cancel(self, job: Job) -> None:
         """Begin no further call of `job`."""
         for worker, placed in self._placing.calling(job):

@@ -99,6 +99,12 @@ class Serial:
         """Return 1: this thread."""
         return 1
 
+    def allow(self, job: Job) -> None:
+        """Nothing to do: no chunk goes together here."""
+
+    def recall(self, job: Job) -> None:
+        """Nothing to do: no chunk goes together here."""
+
     def cancel(self, job: Job) -> None:
         """Nothing to do: no chunk is ever in flight."""
 

@@ -62,7 +62,14 @@ class Elsewhere:
             parts.delivery.fail(exc)
             parts.over = True
             return
-        run = Run(job, plan, backend, parts.source.left, parts.engine.cpus)
+        run = Run(
+            job,
+            plan,
+            backend,
+            parts.source.left,
+            parts.engine.cpus,
+            lazy=parts.options.lazy,
+        )
         run.tenant.nested = parts.deciding.nested
         run.until_s = parts.until_s
         if parts.here.item_s is not None:

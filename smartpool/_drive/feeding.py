@@ -69,18 +69,22 @@ class Feeding:
     def _pull_and_feed(self, count: int) -> None:
         began = since = time.perf_counter()
         fed: list[Item] = []
-        for left in range(count, 0, -1):
+        # What travels is pickled one by one, which may take long.
+        at_once = 1 if self._run.backend.travels else FEED_ITEMS
+        while count > 0:
             if not fed and self._is_news(began):
-                self._wanted = left
+                self._wanted = count
                 return
-            item = self._source.next_item()
-            if item is None:
+            items = self._source.next_items(min(count, at_once))
+            if not items:
                 break
-            if self._encode(item):
-                fed.append(item)
-            elif self._parts.failed:
-                return
-            if fed and self._is_time(fed, since):
+            count -= len(items)
+            for item in items:
+                if self._encode(item):
+                    fed.append(item)
+                elif self._parts.failed:
+                    return
+            if fed and count and self._is_time(fed, since):
                 self._feed(fed, more=True)
                 fed, since = [], time.perf_counter()
         self._ended = self._source.left == 0

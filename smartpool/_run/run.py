@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from errno import EMFILE, ENFILE
 from math import ceil
 from queue import SimpleQueue
 from typing import Final
@@ -12,12 +14,13 @@ from typing import Final
 from .._backends.base import Backend, Chunk, Item, Job, Usage, Watch
 from .._decide.chunks import TARGET_S, THREAD_TARGET_S, next_chunk_size
 from .._decide.facts import Profile
-from .._decide.limits import Growth
+from .._decide.limits import Growth, Window
 from .._decide.plan import Plan, duration
 from .._decide.probing import ENOUGH_S
 from .._observe.gil import gil_enabled
+from .._outcome import Error, Outcome
 from .dispatcher import Dispatcher
-from .messages import Doubt, Message
+from .messages import Doubt, Message, Outcomes, Settled
 from .scheduler import Tenant
 
 CHUNK_BYTES: Final = 4 << 20
@@ -58,34 +61,52 @@ class Stats:
     busy_s: float = 0.0
     cpu_s: float = 0.0
     most_at_once: int = 0
-    let_go: int = 0
-    let_go_items: list[int] = field(default_factory=list[int])
+    let_go: list[int] = field(default_factory=list[int])
     crashed: list[int] = field(default_factory=list[int])
-    chunks: int = 0
+    refused: int = 0
+    refused_at: int = 0
+
+    @property
+    def called(self) -> int:
+        """Items that were called, on all backends."""
+        return sum(self.items.values())
 
     @property
     def item_s(self) -> float:
         """Seconds an item took, on average."""
-        return self.busy_s / max(1, sum(self.items.values()))
+        return self.busy_s / max(1, self.called)
 
     def count(self, backend: str, usage: Usage) -> None:
-        """Add a chunk."""
+        """Add a chunk, or some of its items."""
         self.items[backend] = self.items.get(backend, 0) + usage.calls
         self.busy_s += usage.wall_s
         self.cpu_s += usage.cpu_s
         self.let_go += usage.let_go
-        if usage.item is not None:
-            self.let_go_items.append(usage.item)
         if usage.crashed is not None:
             self.crashed.append(usage.crashed)
-        self.chunks += 1
 
 
 class Run:
-    """The state of one run. All but `inbox` belongs to the engine."""
+    """The state of one run. All but `inbox` belongs to the engine.
+
+    Args:
+        job: What to call.
+        plan: How.
+        backend: Where.
+        total: Items in all; `None` if not known.
+        cpus: CPUs of the pool.
+        lazy: Whether results are read one by one, so that none may wait for others.
+    """
 
     def __init__(
-        self, job: Job, plan: Plan, backend: Backend, total: int | None, cpus: int
+        self,
+        job: Job,
+        plan: Plan,
+        backend: Backend,
+        total: int | None,
+        cpus: int,
+        *,
+        lazy: bool = True,
     ) -> None:
         self.job: Job = job
         self.plan: Plan = plan
@@ -100,6 +121,9 @@ class Run:
         self.grace: Watch | None = None
         self.until_s: float | None = None
         self.late: Watch | None = None
+        self.lazy: bool = lazy
+        self.telling: Watch | None = None
+        self._untold: list[Settled] = []
         # Whether a `Want` is not answered yet. A caller begins without one.
         self.asked: bool = True
         self.observe_next: bool = False
@@ -107,7 +131,7 @@ class Run:
         self._recent = (0.0, 0.0)
         self._measured = 0
         self._alone_s: float | None = None
-        self._window = (0, time.monotonic())
+        self._cpus = cpus
         self.tenant: Tenant = Tenant(share=1.0, most=1)
         self.growth: Growth = Growth(plan.concurrency, plan.grow_to)
         self.follow(plan, backend, cpus)
@@ -116,15 +140,46 @@ class Run:
         """Carry out `plan` from here on."""
         self.plan, self.backend = plan, backend
         self.growth = Growth(plan.concurrency, plan.grow_to)
-        self._since = time.monotonic(), self.stats.cpu_s, sum(self.stats.items.values())
+        self._open_window()
+        self._since = time.monotonic(), self.stats.cpu_s, self.stats.called
         # As long as it is not known what the function is, workers are asked.
         self.observe_next = plan.kind == "unknown" and plan.backend == "processes"
         self.tenant.share = share_of(plan, cpus)
-        self.tenant.most = plan.concurrency
+        self.together = goes_together(plan)
+        self._allow()
+
+    def _allow(self) -> None:
+        """Take in how many calls may go on at once: leases, or calls of its chunks."""
+        if self.together:
+            self.job.at_once, self.tenant.most = self.growth.limit, sys.maxsize
+        else:
+            self.tenant.most = self.growth.limit
+
+    def tell(self, message: Message) -> None:
+        """Tell the caller, after all outcomes that came before."""
+        self.tell_outcomes()
+        self.inbox.put(message)
+
+    def tell_outcomes(self) -> None:
+        """Tell the caller of the outcomes that it has not heard of yet."""
+        untold, self._untold = self._untold, []
+        if untold:
+            self.inbox.put(Outcomes(untold))
+
+    def tell_soon(self, settled: Sequence[Settled]) -> bool:
+        """Have the caller told of outcomes; return whether somebody has to see to it.
+
+        A caller that waits for all results is not woken for each of them.
+        """
+        first = not self._untold
+        self._untold += settled
+        if self.lazy or any([outcome.failed for _, outcome in settled]):  # noqa: C419
+            self.tell_outcomes()
+        return first and bool(self._untold)
 
     def end_timers(self) -> None:
         """Wait for no time any more: it is over."""
-        for timer in (self.grace, self.late):
+        for timer in (self.grace, self.late, self.telling):
             if timer is not None:
                 timer.cancel()
 
@@ -143,8 +198,16 @@ class Run:
 
     @property
     def wants_place(self) -> bool:
-        """Whether it has an item that could be placed."""
-        return self.dispatcher.pending > 0
+        """Whether it has items that could be placed; if they go together, enough."""
+        pending = self.dispatcher.pending
+        if not (pending and self.together):
+            return pending > 0
+        return self._room >= min(pending, ceil(self.growth.limit / 2))
+
+    @property
+    def _room(self) -> int:
+        """Items that may be placed, so that no place of those that wait stays empty."""
+        return AHEAD * self.growth.limit - self.dispatcher.out
 
     @property
     def _item_s(self) -> float | None:
@@ -156,8 +219,8 @@ class Run:
         """Items that the next chunk gets."""
         if self.plan.chunksize is not None:
             return self.plan.chunksize
-        if self.plan.backend == "event_loop":
-            return 1
+        if self.together:
+            return max(1, self._room)
         rest = None
         if self.total is not None:
             rest = max(1, self.total - self.dispatcher.settled)
@@ -170,7 +233,8 @@ class Run:
         """Take the next chunk out of what is pending, for a lease of that share."""
         chunk = self._next_chunk()
         self.backend_of[chunk.id] = (self.backend, share)
-        self.stats.most_at_once = max(self.stats.most_at_once, self.tenant.leases)
+        if not self.together:
+            self.stats.most_at_once = max(self.stats.most_at_once, self.tenant.leases)
         return chunk
 
     def _next_chunk(self) -> Chunk:
@@ -178,40 +242,82 @@ class Run:
         if self.observe_next and self._item_s:
             size = max(size, ceil(ENOUGH_S / self._item_s))
         items = self.dispatcher.take(size, CHUNK_BYTES)
-        chunk = Chunk(self.job, items, observe=self.observe_next)
+        chunk = Chunk(
+            self.job, items, observe=self.observe_next, together=self.together
+        )
         self.observe_next = False
         self.dispatcher.placed(chunk)
         return chunk
 
     def input_wanted(self) -> int:
         """Return how many more items should be fed now; 0 if enough are there."""
-        ahead = min(FED_MOST, AHEAD * self.tenant.most * self.chunk_size)
+        at_once = self.growth.limit
+        if not self.together:
+            at_once = self.tenant.most * self.chunk_size
+        ahead = min(FED_MOST, AHEAD * at_once)
         missing = ahead - self.dispatcher.pending
         return missing if missing >= ceil(ahead / 2) else 0
 
-    def learn(self, usage: Usage) -> None:
-        """Take in what a chunk took."""
+    def learn(self, usage: Usage) -> bool:
+        """Take in what calls took; return whether more may go on at once now."""
         if not usage.calls:
-            return
+            return False
         # What was before counts for less with each chunk, and by its items.
         calls, wall_s = self._recent
         self._recent = calls * FADE + usage.calls, wall_s * FADE + usage.wall_s
         self._measured += usage.calls
-        self._grow()
+        return self._grow()
 
-    def _grow(self) -> None:
-        """Allow more calls at once, once a window of them shows that it helps.
+    def _grow(self) -> bool:
+        """Allow more calls at once, or fewer, when a window of them is over.
 
         A window is a whole round: as many results as there are calls at once.
         """
-        settled, since = self._window
-        results = self.dispatcher.settled - settled
-        if self.growth.limit >= self.growth.most or results < self.growth.limit:
+        since_s, items, busy_s, cpu_s = self._window
+        before, stats = self.growth.limit, self.stats
+        results = stats.called - items
+        if self.tenant.share > 0 or results < before:
+            return False
+        seconds = time.monotonic() - since_s
+        usable = 1 if gil_enabled() else self._cpus
+        self.growth = self.growth.after(
+            Window(
+                results,
+                seconds,
+                call_s=(stats.busy_s - busy_s) / results,
+                busy=(stats.cpu_s - cpu_s) / max(seconds, 1e-9) / usable,
+            )
+        )
+        self._allow()
+        self._open_window()
+        return self.growth.limit > before
+
+    def _open_window(self) -> None:
+        stats = self.stats
+        self._window = time.monotonic(), stats.called, stats.busy_s, stats.cpu_s
+
+    def wait_for_clocks(self) -> bool:
+        """Take in that its calls wait for clocks alone; return whether more may go on."""
+        before = self.growth.limit
+        self.growth = self.growth.freed()
+        self._allow()
+        return self.growth.limit > before
+
+    def look_for_refusals(self, outcomes: Iterable[Outcome]) -> None:
+        """Have fewer calls at once if some of these could not get a descriptor.
+
+        Not once more for those that had begun before that.
+        """
+        refused = sum(map(is_refusal, outcomes))
+        if not refused or self.tenant.share > 0:
             return
-        now = time.monotonic()
-        self.growth = self.growth.after(results, now - since)
-        self.tenant.most = self.growth.limit
-        self._window = (self.dispatcher.settled, now)
+        stats = self.stats
+        if not stats.refused or stats.called > self._window[1] + stats.refused_at:
+            stats.refused_at = self.growth.limit
+            self.growth = self.growth.refused()
+            self._allow()
+            self._open_window()
+        stats.refused += refused
 
     def doubt(self) -> Doubt | None:
         """Return a doubt, once, if the calls do not go as planned."""
@@ -235,14 +341,14 @@ class Run:
         used_s = self.stats.cpu_s - cpu_s
         if not gil_enabled() or used_s < DOUBT_SHARE * elapsed_s:
             return None
-        each_s = used_s / max(1, sum(self.stats.items.values()) - calls)
+        each_s = used_s / max(1, self.stats.called - calls)
         profile = Profile(1, each_s, each_s, others_share=1.0)
         return Doubt(profile, "calls that seemed to wait use a whole CPU together")
 
     def _doubt_scaling(self) -> Doubt | None:
         """Return a doubt if threads without a GIL are slower together than one."""
         alone_s, item_s = self._alone_s, self.stats.item_s
-        if alone_s is None or sum(self.stats.items.values()) < CONTENDED_CALLS:
+        if alone_s is None or self.stats.called < CONTENDED_CALLS:
             return None
         if item_s < CONTENDED * self.plan.workers * alone_s:
             return None
@@ -254,6 +360,7 @@ class Run:
         """Begin with what the probe has measured."""
         self._recent, self._measured = (measured, item_s * measured), measured
         self._alone_s = item_s
+        self.growth = replace(self.growth, base_s=item_s)
 
 
 def share_of(plan: Plan, cpus: int) -> float:
@@ -265,3 +372,20 @@ def share_of(plan: Plan, cpus: int) -> float:
     if plan.kind in ("io", "async") or plan.grow_to > plan.concurrency:
         return 0.0
     return min(1.0, cpus / plan.workers)
+
+
+def is_refusal(outcome: Outcome) -> bool:
+    """Return whether a call failed because there were no descriptors left."""
+    error = outcome.error if isinstance(outcome, Error) else None
+    return isinstance(error, OSError) and error.errno in (EMFILE, ENFILE)
+
+
+def goes_together(plan: Plan) -> bool:
+    """Return whether the plan's calls wait side by side, in no order.
+
+    Not in chunks that the user has asked for: those are called one after the other.
+    """
+    if plan.chunksize is not None:
+        return False
+    waits = plan.backend == "threads" and share_of(plan, 1) == 0
+    return waits or plan.backend == "event_loop"
