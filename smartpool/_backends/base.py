@@ -279,6 +279,13 @@ class Backend(Protocol):
         """Return how many workers could call an item at once, without a start."""
         ...
 
+    def delay_s(self) -> float:
+        """Return how long its workers were ready to run and had no CPU, together.
+
+        As far as that is known; it grows, but for workers that are there no more.
+        """
+        ...
+
     def allow(self, job: Job) -> None:
         """Begin calls of `job` of which `job.at_once` now allows more."""
 

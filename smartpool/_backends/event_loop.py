@@ -106,6 +106,10 @@ class EventLoop:
         for loop in self._loops:
             loop.recall(job)
 
+    def delay_s(self) -> float:
+        """Return 0: a loop has a thread for all."""
+        return 0.0
+
     def cancel(self, job: Job) -> None:
         """Begin no further call of `job`."""
         for loop in self._loops:

@@ -118,6 +118,10 @@ class Threads:
             self._put_back(crowd)
             crowd.drop_waiting()
 
+    def delay_s(self) -> float:
+        """Return 0: a thread here would have to ask for each."""
+        return 0.0
+
     def cancel(self, job: Job) -> None:
         """Begin no further call of `job`: its threads look before each call."""
         self._cancelled.add(job.id)

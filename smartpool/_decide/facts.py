@@ -162,3 +162,22 @@ def together(one: Profile, other: Profile) -> Profile:
         late_beats=mean(one.late_beats, other.late_beats) or 0.0,
         others_share=max(one.others_share, other.others_share),
     )
+
+
+def at_pace(profile: Profile, item_s: float) -> Profile:
+    """Return the profile of items that take `item_s` and do the same otherwise."""
+    by = item_s / profile.own_s if profile.own_s > 0 else 1.0
+
+    def scaled(seconds: float | None) -> float | None:
+        return None if seconds is None else seconds * by
+
+    return replace(
+        profile,
+        wall_s=profile.wall_s * by,
+        cpu_s=scaled(profile.cpu_s),
+        delay_s=scaled(profile.delay_s),
+        late_s=scaled(profile.late_s),
+        waited_s=scaled(profile.waited_s),
+        heart_delay_s=profile.heart_delay_s * by,
+        heart_slept_s=profile.heart_slept_s * by,
+    )

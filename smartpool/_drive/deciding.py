@@ -14,7 +14,7 @@ from .._decide.plan import Plan, Reason
 from .._decide.rules import make_plan
 from .._errors import NotPicklableError
 from .._observe.budget import current_budget, set_budget
-from .._observe.learned import Learned, remember
+from .._observe.learned import Learned, forget, recall, remember
 from .._observe.machine import machine
 from .._observe.rebinding import rebinds
 from .._observe.sizes import with_refusal, with_sizes
@@ -73,6 +73,33 @@ class Deciding:
             plan = self._unless_it_stays(host, work, sample)
         return plan
 
+    def decide_as_learnt(self) -> Plan | None:
+        """Make the plan that earlier runs of the function lead to; `None`: none does.
+
+        What they have shown of its calls is taken for granted, until these show
+        something else.
+        """
+        known = recall(self._request.fn)
+        if known is None or not known.profile.finished:
+            return None
+        if known.gil != self._context.run(machine).gil:
+            return None
+        profile = known.profile
+        plan = self.decide(profile)
+        # Whether items can travel, and what that costs, is looked at where it matters.
+        unseen = plan.backend == "processes" and profile.arg_bytes is None
+        stays = plan.rule == "stays-here" and profile.unpicklable is not None
+        return None if unseen or stays or plan.kind == "unknown" else plan
+
+    def note_learnt(self) -> None:
+        """Note that the plan is made from what is learnt."""
+        text = "an earlier run has measured this function: no item was probed"
+        self._record.add(Reason("learnt", text))
+
+    def forget(self) -> None:
+        """Drop what earlier runs have shown: it does not fit."""
+        forget(self._request.fn)
+
     def worth_moving(self, profile: Profile, pending: int) -> bool:
         """Return whether what is left should be planned again.
 
@@ -85,11 +112,16 @@ class Deciding:
     def adopt(self, plan: Plan) -> Plan:
         """Take in that the last plan made is carried out, and return it."""
         self._record.plan_made(plan, self.profile)
+        self.learn(plan)
+        return plan
+
+    def learn(self, plan: Plan) -> None:
+        """Keep the last plan made, and what it was made from, for the runs to come."""
         if self.profile is not None and plan.kind != "unknown":
             unpicklable = self._unpicklable or self.profile.unpicklable
-            known = Learned(plan, self.profile, unpicklable)
+            gil = self._context.run(machine).gil
+            known = Learned(plan, self.profile, unpicklable, gil)
             remember(self._request.fn, known)
-        return plan
 
     def note_gil(self) -> None:
         """Note that the GIL was switched on or off during the run."""

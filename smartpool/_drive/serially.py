@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from math import inf
 from typing import Any, Final
 
@@ -35,9 +35,12 @@ def serially(
     Returns:
         Whether items got so dear that another plan is to be made.
     """
-    expected_s = parts.here.item_s
-    size = 1 if expected_s is None else _block_size(parts, expected_s)
-    while True:
+    expected_s = parts.expected_s
+    # What was learnt in an earlier run may not hold: it begins with one.
+    known = parts.here.calls > 0 and expected_s is not None
+    size = _block_size(parts, expected_s or 0.0) if known else 1
+    yield from _call_taken_back(parts)
+    while not parts.over:
         if parts.engine.closed:
             parts.delivery.fail(PoolClosedError("the pool was closed"))
             parts.end()
@@ -57,6 +60,16 @@ def serially(
         if plan.rule != "pinned" and _got_dear(parts, expected_s, item_s, took_s):
             return True
         size = min(2 * size, _block_size(parts, item_s))
+    return False
+
+
+def _call_taken_back(parts: Parts) -> Iterator[Batch]:
+    """Call items that were pulled for another plan, which did not get to them."""
+    while not parts.over and (item := parts.source.next_back()) is not None:
+        parts.here.call_item(item)
+        if parts.failed or parts.is_late():
+            parts.end()
+        yield from parts.delivery.drain()
 
 
 def _call_block(parts: Parts, size: int, values: list[Any]) -> tuple[int, float]:

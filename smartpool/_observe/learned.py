@@ -29,11 +29,13 @@ class Learned:
         profile: What its calls showed.
         unpicklable: Why it, its arguments or its results cannot travel to a worker
             process; `None` if they can, or if nobody has tried.
+        gil: Whether the GIL was on.
     """
 
     plan: Plan
     profile: Profile
     unpicklable: str | None = None
+    gil: bool = True
 
     @property
     def kind(self) -> Kind:

@@ -20,6 +20,7 @@ class Dispatcher:
     Attributes:
         settled: Items whose outcome is known.
         out: Items in flight whose outcome is not.
+        leaving: Whether all that is left goes back to the feeder for good.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class Dispatcher:
         self._input_open = True
         self._given_back = 0
         self._stopped = False
+        self.leaving: bool = False
         self.settled: int = 0
         self.out: int = 0
 
@@ -77,7 +79,7 @@ class Dispatcher:
     def give_back(self, count: int) -> None:
         """Say that items which were fed go back to the feeder, to be fed again."""
         self._given_back += count
-        self._input_open = not self._stopped
+        self._input_open = not (self._stopped or self.leaving)
 
     def take(self, count: int, most_bytes: int) -> list[Item]:
         """Take the next items, at least one, for a chunk.
@@ -143,6 +145,12 @@ class Dispatcher:
         items = list(self._pending)
         self._pending.clear()
         return items
+
+    def leave(self) -> list[Item]:
+        """Take back all that is pending, and place nothing more: the feeder does."""
+        self.leaving = True
+        self._input_open = False
+        return self.withdraw()
 
     def stop(self) -> None:
         """Drop what is pending and take nothing more: only what is in flight ends."""

@@ -36,7 +36,7 @@ from typing import Final, Protocol
 
 from .._aside import SIGNAL_S
 from .._backends.base import Backend, Chunk, Item, Job, Said, Usage, Watch
-from .._decide.facts import BackendName
+from .._decide.facts import BackendName, Profile
 from .._decide.plan import Plan
 from .._errors import PoolClosedError
 from .._observe.gil import gil_enabled
@@ -45,7 +45,7 @@ from .backends import Backends
 from .calls import Call, Calls, Lane
 from .closing import Closing
 from .direct import Direct, Directs
-from .messages import GilChanged, Late, Observed, Over, Returned, Told, Want
+from .messages import Doubted, GilChanged, Late, Observed, Over, Returned, Told, Want
 from .reactor import Reactor
 from .relief import Relief
 from .run import Run
@@ -177,9 +177,22 @@ class Engine:
             lambda: self._feed(run, items, more=more, last=last, taken_back=taken_back)
         )
 
-    def switch(self, run: Run, plan: Plan, backend: Backend) -> None:
-        """Carry out another plan for what is left. What is in flight ends as it is."""
-        self._reactor.hand_over(lambda: self._switch(run, plan, backend))
+    def switch(
+        self, run: Run, plan: Plan, backend: Backend, profile: Profile | None = None
+    ) -> None:
+        """Carry out another plan for what is left. What is in flight ends as it is.
+
+        Args:
+            run: The run.
+            plan: Its plan from now on.
+            backend: The backend of that.
+            profile: What the plan was made from.
+        """
+        self._reactor.hand_over(lambda: self._switch(run, plan, backend, profile))
+
+    def send_home(self, run: Run) -> None:
+        """Give back what is left: the caller calls it. What is in flight ends as it is."""
+        self._reactor.hand_over(lambda: self._send_home(run))
 
     def cancel(self, run: Run, grace_s: float = GRACE_S) -> None:
         """Begin no further call; end those that still run after `grace_s` seconds."""
@@ -347,6 +360,9 @@ class Engine:
         if run.job.id not in self._runs:
             return
         run.asked = more
+        if run.dispatcher.leaving:
+            self._give_back(run, items)
+            return
         fits, others = run.split(items)
         run.dispatcher.feed(fits)
         if last:
@@ -409,7 +425,7 @@ class Engine:
         """See whether all goes as planned."""
         self._notice_gil(run)
         if not run.stopping and (doubt := run.doubt()):
-            run.tell(doubt)
+            run.tell(Doubted(doubt))
 
     def _finish(self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome]) -> None:
         run = self._runs.get(chunk.job.id)
@@ -459,6 +475,9 @@ class Engine:
             saying.call(said.deliver)
 
     def _take_back(self, run: Run, items: list[Item]) -> None:
+        if run.dispatcher.leaving:
+            self._give_back(run, items)
+            return
         fits, others = run.split(items)
         run.dispatcher.put_back(fits)
         self._give_back(run, others)
@@ -476,11 +495,20 @@ class Engine:
             for other in self._runs.values():
                 other.tell(GilChanged())
 
-    def _switch(self, run: Run, plan: Plan, backend: Backend) -> None:
+    def _send_home(self, run: Run) -> None:
         if run.job.id in self._runs and not run.stopping:
             for one in self._backends_of(run):
                 one.recall(run.job)
-            run.follow(plan, backend, self.cpus)
+            self._give_back(run, run.dispatcher.leave())
+            self._end_if_over(run)
+
+    def _switch(
+        self, run: Run, plan: Plan, backend: Backend, profile: Profile | None = None
+    ) -> None:
+        if run.job.id in self._runs and not run.stopping:
+            for one in self._backends_of(run):
+                one.recall(run.job)
+            run.follow(plan, backend, profile)
             self._take_back(run, run.dispatcher.withdraw())
             self._place_all()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._backends.base import Item, Said
+from .._decide.doubts import Doubt
 from .._decide.facts import Profile
 from .._outcome import Outcome
 
@@ -41,16 +42,10 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """The calls do not go as planned.
+class Doubted:
+    """The calls do not go as planned."""
 
-    Attributes:
-        profile: What they showed.
-        text: What is wrong, in words.
-    """
-
-    profile: Profile
-    text: str
+    doubt: Doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +83,7 @@ Message = (
     | Want
     | Returned
     | Observed
-    | Doubt
+    | Doubted
     | GilChanged
     | Late
     | Over

@@ -13,14 +13,15 @@ from typing import Final
 
 from .._backends.base import Backend, Chunk, Item, Job, Usage, Watch
 from .._decide.chunks import TARGET_S, THREAD_TARGET_S, next_chunk_size
+from .._decide.doubts import LOOK_S, Doubt, Shown, doubt
 from .._decide.facts import Profile
 from .._decide.limits import Growth, Window
-from .._decide.plan import Plan, duration
+from .._decide.plan import Plan
 from .._decide.probing import ENOUGH_S
 from .._observe.gil import gil_enabled
 from .._outcome import Error, Outcome
 from .dispatcher import Dispatcher
-from .messages import Doubt, Message, Outcomes, Settled
+from .messages import Message, Outcomes, Settled
 from .scheduler import Tenant
 
 CHUNK_BYTES: Final = 4 << 20
@@ -32,21 +33,6 @@ wait for the caller, more would only hold memory."""
 
 FED_MOST: Final = 20_000
 """Items that are fed ahead, at most."""
-
-DOUBT_S: Final = 0.1
-"""So long after a plan for waiting it is checked whether the calls do wait: a guess."""
-
-CONTENDED: Final = 10.0
-"""Items on threads that take so many times longer than all threads' items would one
-after the other are in each other's way: with less than that, a busy machine or bigger
-items could be the reason. A guess; one shared dict on 3.13t makes it 260."""
-
-CONTENDED_CALLS: Final = 4
-"""Items that have to show it: a guess."""
-
-DOUBT_SHARE: Final = 0.7
-"""CPU that they use together, from which on that is in doubt: with the GIL on, calls
-that take turns use one CPU, and calls that wait next to none. A guess."""
 
 FADE: Final = 0.5
 """What counts of the items before, with each chunk, in the running mean of an item's
@@ -93,9 +79,11 @@ class Run:
         job: What to call.
         plan: How.
         backend: Where.
+        profile: What the plan was made from; `None` if nothing was measured.
         total: Items in all; `None` if not known.
         cpus: CPUs of the pool.
         lazy: Whether results are read one by one, so that none may wait for others.
+        stats: What was counted before, if it goes on with what came back.
     """
 
     def __init__(
@@ -106,7 +94,9 @@ class Run:
         total: int | None,
         cpus: int,
         *,
+        profile: Profile | None = None,
         lazy: bool = True,
+        stats: Stats | None = None,
     ) -> None:
         self.job: Job = job
         self.plan: Plan = plan
@@ -114,7 +104,7 @@ class Run:
         self.total: int | None = total
         self.inbox: SimpleQueue[Message] = SimpleQueue()
         self.dispatcher: Dispatcher = Dispatcher()
-        self.stats: Stats = Stats()
+        self.stats: Stats = stats or Stats()
         self.backend_of: dict[int, tuple[Backend, float]] = {}
         self.stopping: bool = False
         self.killed: bool = False
@@ -127,24 +117,24 @@ class Run:
         # Whether a `Want` is not answered yet. A caller begins without one.
         self.asked: bool = True
         self.observe_next: bool = False
-        self._doubted = False
+        self._look_after_s = LOOK_S
         self._recent = (0.0, 0.0)
         self._measured = 0
         self._alone_s: float | None = None
         self._cpus = cpus
         self.tenant: Tenant = Tenant(share=1.0, most=1)
         self.growth: Growth = Growth(plan.concurrency, plan.grow_to)
-        self.follow(plan, backend, cpus)
+        self.follow(plan, backend, profile)
 
-    def follow(self, plan: Plan, backend: Backend, cpus: int) -> None:
-        """Carry out `plan` from here on."""
-        self.plan, self.backend = plan, backend
+    def follow(self, plan: Plan, backend: Backend, profile: Profile | None) -> None:
+        """Carry out `plan` from here on, which was made from `profile`."""
+        self.plan, self.backend, self.profile = plan, backend, profile
         self.growth = Growth(plan.concurrency, plan.grow_to)
         self._open_window()
-        self._since = time.monotonic(), self.stats.cpu_s, self.stats.called
+        self._look_from_now()
         # As long as it is not known what the function is, workers are asked.
         self.observe_next = plan.kind == "unknown" and plan.backend == "processes"
-        self.tenant.share = share_of(plan, cpus)
+        self.tenant.share = share_of(plan, self._cpus)
         self.together = goes_together(plan)
         self._allow()
 
@@ -320,41 +310,34 @@ class Run:
         stats.refused += refused
 
     def doubt(self) -> Doubt | None:
-        """Return a doubt, once, if the calls do not go as planned."""
-        elapsed_s = time.monotonic() - self._since[0]
-        if self._doubted or elapsed_s < DOUBT_S:
+        """Return a doubt if the calls do not go as planned; seldom more than one."""
+        now, stats, (since_s, calls, wall_s, cpu_s, delay_s) = (
+            time.monotonic(),
+            self.stats,
+            self._looked,
+        )
+        if now - since_s < self._look_after_s or stats.called == calls:
             return None
-        doubt = None
-        if self.plan.rule == "waits":
-            doubt = self._doubt_waiting(elapsed_s)
-        elif self.plan.rule == "gil-off":
-            doubt = self._doubt_scaling()
-        self._doubted = doubt is not None
-        return doubt
+        shown = Shown(
+            stats.called - calls,
+            stats.busy_s - wall_s,
+            stats.cpu_s - cpu_s,
+            max(0.0, self.backend.delay_s() - delay_s),
+            now - since_s,
+            alone_s=self._alone_s,
+            gil=gil_enabled(),
+        )
+        self._look_from_now()
+        found = doubt(self.plan, self.profile, shown)
+        if found is not None:
+            # Each time it is waited longer for the next: no to and fro.
+            self._look_after_s *= 2
+        return found
 
-    def _doubt_waiting(self, elapsed_s: float) -> Doubt | None:
-        """Return a doubt if calls that should wait use a whole CPU together.
-
-        With the GIL on they may be taking turns.
-        """
-        _, cpu_s, calls = self._since
-        used_s = self.stats.cpu_s - cpu_s
-        if not gil_enabled() or used_s < DOUBT_SHARE * elapsed_s:
-            return None
-        each_s = used_s / max(1, self.stats.called - calls)
-        profile = Profile(1, each_s, each_s, others_share=1.0)
-        return Doubt(profile, "calls that seemed to wait use a whole CPU together")
-
-    def _doubt_scaling(self) -> Doubt | None:
-        """Return a doubt if threads without a GIL are slower together than one."""
-        alone_s, item_s = self._alone_s, self.stats.item_s
-        if alone_s is None or self.stats.called < CONTENDED_CALLS:
-            return None
-        if item_s < CONTENDED * self.plan.workers * alone_s:
-            return None
-        profile = Profile(1, alone_s, alone_s, contended=True)
-        text = f"an item takes {duration(item_s)} on threads, {duration(alone_s)} alone"
-        return Doubt(profile, text)
+    def _look_from_now(self) -> None:
+        stats, delay_s = self.stats, self.backend.delay_s()
+        now = time.monotonic()
+        self._looked = now, stats.called, stats.busy_s, stats.cpu_s, delay_s
 
     def expect(self, item_s: float, measured: int) -> None:
         """Begin with what the probe has measured."""

@@ -156,6 +156,10 @@ class Source:
             for index, element in enumerate(self.block(count)[0], first)
         ]
 
+    def next_back(self) -> Item | None:
+        """Return the next of those that were put back; `None` if there is none."""
+        return self._back.popleft() if self._back else None
+
     def put_back(self, items: list[Item]) -> None:
         """Have these come first."""
         self._back.extendleft(reversed(items))

@@ -1,0 +1,192 @@
+"""Whether calls go as their plan took them to. Pure.
+
+A plan is made from the first items, or from an earlier run. While it is carried out, what
+its calls show is looked at now and then; what does not fit leads to a profile, from which
+the rest is planned again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from .facts import Profile, at_pace
+from .kinds import WAITS_BELOW, WORKS_ABOVE
+from .plan import Plan, duration
+
+LOOK_S: Final = 0.1
+"""So often it is looked at, at most: a guess."""
+
+ENOUGH_S: Final = 0.02
+"""Seconds of calls that have to show it: a guess, as much as a probe takes."""
+
+ENOUGH_CALLS: Final = 2
+"""And so many of them: a guess."""
+
+TOGETHER_SHARE: Final = 0.7
+"""CPU that calls which wait use together, from which on that is in doubt: with the GIL
+on, calls that take turns use one CPU, and calls that wait next to none. It is a guess."""
+
+CONTENDED: Final = 10.0
+"""Items on threads that take so many times longer than all threads' items would one
+after the other are in each other's way: with less than that, a busy machine or bigger
+items could be the reason. It is a guess: one shared dict on 3.13t makes it 260."""
+
+CONTENDED_CALLS: Final = 4
+"""Items that have to show it: a guess."""
+
+WAITS_IN_PART: Final = 0.6
+"""Share of CPU below which calls that seemed to compute are taken for such as wait, too:
+a guess, well below what a probe takes for work."""
+
+OTHER_PACE: Final = 4.0
+"""So many times longer or shorter than expected is something else: a guess, as in a plan
+that is carried out here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What calls have shown for a while.
+
+    Attributes:
+        calls: Calls that have ended.
+        wall_s: Seconds that they took, together.
+        cpu_s: Seconds of CPU that they used.
+        delay_s: Seconds in which their workers were ready to run and had no CPU.
+        elapsed_s: Seconds that have gone by.
+        alone_s: Seconds that an item took when no other went on; `None` if not known.
+        gil: Whether the GIL is on.
+    """
+
+    calls: int
+    wall_s: float
+    cpu_s: float
+    delay_s: float
+    elapsed_s: float
+    alone_s: float | None = None
+    gil: bool = True
+
+    @property
+    def item_s(self) -> float:
+        """Seconds an item took, without those in which it had no CPU."""
+        return max(0.0, self.wall_s - self.delay_s) / max(1, self.calls)
+
+    @property
+    def working(self) -> float:
+        """Share of CPU in that time."""
+        return min(1.0, self.cpu_s / max(self.calls * self.item_s, 1e-9))
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What does not fit.
+
+    Attributes:
+        profile: What the calls have shown, to plan again from.
+        text: What is wrong, in words.
+        whatever: Whether it is to be told even if the next plan is the same.
+    """
+
+    profile: Profile
+    text: str
+    whatever: bool = True
+
+
+def doubt(plan: Plan, expected: Profile | None, shown: Shown) -> Doubt | None:
+    """Return what does not fit, if something does not.
+
+    Args:
+        plan: What is carried out.
+        expected: What it was made from; `None` if nothing was measured.
+        shown: What its calls have shown since it was looked at last.
+    """
+    looks: list[Callable[[Plan, Profile | None, Shown], Doubt | None]]
+    looks = [_work_together, _contend, _wait, _work, _have_another_pace]
+    return next(
+        (found for look in looks if (found := look(plan, expected, shown))), None
+    )
+
+
+def _work_together(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:
+    """With the GIL on, calls that should wait may be taking turns."""
+    used = shown.cpu_s >= TOGETHER_SHARE * shown.elapsed_s
+    if plan.rule != "waits" or not (shown.gil and used and shown.calls):
+        return None
+    each_s = shown.cpu_s / shown.calls
+    profile = Profile(1, each_s, each_s, others_share=1.0)
+    return Doubt(profile, "calls that seemed to wait use a whole CPU together")
+
+
+def _contend(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:
+    """Threads without a GIL may be slower together than one of them."""
+    alone_s = shown.alone_s
+    if plan.rule != "gil-off" or alone_s is None or shown.calls < CONTENDED_CALLS:
+        return None
+    item_s = shown.wall_s / shown.calls
+    if item_s < CONTENDED * plan.workers * alone_s:
+        return None
+    text = f"an item takes {duration(item_s)} on threads, {duration(alone_s)} alone"
+    return Doubt(Profile(1, alone_s, alone_s, contended=True), text)
+
+
+def _wait(plan: Plan, expected: Profile | None, shown: Shown) -> Doubt | None:
+    """Calls in worker processes that seemed to compute may wait."""
+    if not _is_clear(plan, shown):
+        return None
+    share = shown.working
+    if plan.kind == "mixed" and share >= WAITS_BELOW:
+        return None
+    if share >= WAITS_IN_PART:
+        return None
+    how = "wait" if share < WAITS_BELOW else "wait in part"
+    text = f"calls that seemed to compute {how} ({share:.0%} of their time on the CPU)"
+    return Doubt(_profile(expected, shown), text)
+
+
+def _work(plan: Plan, expected: Profile | None, shown: Shown) -> Doubt | None:
+    """Calls in worker processes that seemed to wait in part may compute."""
+    if plan.kind != "mixed" or not _is_clear(plan, shown):
+        return None
+    if shown.working <= WORKS_ABOVE:
+        return None
+    text = f"calls that seemed to wait compute ({shown.working:.0%} on the CPU)"
+    return Doubt(_profile(expected, shown), text)
+
+
+def _have_another_pace(
+    plan: Plan, expected: Profile | None, shown: Shown
+) -> Doubt | None:
+    """Calls may take much longer than expected, or be much shorter."""
+    if expected is None or plan.kind == "unknown" or shown.calls < ENOUGH_CALLS:
+        return None
+    item_s, before_s = shown.item_s, expected.own_s
+    if before_s / OTHER_PACE <= item_s <= OTHER_PACE * before_s:
+        return None
+    if plan.backend != "processes":
+        return None
+    text = f"an item takes {duration(item_s)}, and not {duration(before_s)}"
+    return Doubt(at_pace(expected, item_s), text, whatever=False)
+
+
+def _is_clear(plan: Plan, shown: Shown) -> bool:
+    in_workers = plan.backend == "processes" and plan.kind in ("cpu", "mixed")
+    enough = shown.calls >= ENOUGH_CALLS and shown.wall_s >= ENOUGH_S
+    return in_workers and enough and shown.gil
+
+
+def _profile(expected: Profile | None, shown: Shown) -> Profile:
+    """Return what workers have shown; they held the GIL before, and so they do now."""
+    cpu_s = shown.cpu_s / shown.calls
+    profile = Profile(
+        shown.calls, shown.item_s, cpu_s, delay_s=0.0, late_s=cpu_s, where="worker"
+    )
+    if expected is None:
+        return profile
+    return replace(
+        profile,
+        arg_bytes=expected.arg_bytes,
+        result_bytes=expected.result_bytes,
+        pickle_s=expected.pickle_s,
+        unpicklable=expected.unpicklable,
+    )
