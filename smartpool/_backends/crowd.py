@@ -12,11 +12,18 @@ A *part* is one item of such a chunk. It is in exactly one place: in the queue, 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
 
 from .._outcome import Outcome
 from .base import Chunk, Host, Job, Usage
+
+TOGETHER_S: Final = 0.002
+"""What ends within so long of what was told last is told with all that ends meanwhile:
+a guess."""
 
 Part = tuple["Placed", int]
 """A chunk that was placed, and the position of an item in it."""
@@ -65,7 +72,8 @@ class Crowd:
         one_by_one: Whether they go on one after the other, in order: then it is for one
             chunk. Otherwise as many go on at once as `job.at_once` says.
         left: Called by the engine when there is nothing left in it.
-        post: Has a callback called by the engine; the host's own if `None`.
+        post: Has a callback called by the engine when ends are to be told: soon, so that
+            many are told in one go. `None`: a while after the last time.
 
     Attributes:
         begun: Whether any call has begun.
@@ -86,7 +94,8 @@ class Crowd:
         self._host = host
         self._one_by_one = one_by_one
         self._left = left
-        self._post = post or host.post
+        self._post = post or self._post_in_turn
+        self._told_s = 0.0
         self._lock = threading.Lock()
         self._queue: deque[Part] = deque()
         self._going = 0
@@ -203,6 +212,22 @@ class Crowd:
         if first:  # who tells them takes all there are by then
             self._post(self._tell)
 
+    def _post_in_turn(self, tell: Callable[[], None]) -> None:
+        """Have the engine call `tell`: at once, unless it has just done so.
+
+        A step of the engine at the end of each call would take as long as the rest of a
+        call that waits.
+        """
+        now_s = time.perf_counter()
+        if now_s - self._told_s > TOGETHER_S or not self._going:
+            self._told_s = now_s
+            self._host.post(tell)
+        else:
+            self._host.post_soon(partial(self._tell_later, tell))
+
+    def _tell_later(self, tell: Callable[[], None]) -> None:
+        self._host.call_later(TOGETHER_S, tell)
+
     def _drop(self, chunk: Chunk | None) -> None:
         with self._lock:
             waiting, self._queue = self._queue, deque()
@@ -215,6 +240,7 @@ class Crowd:
     # -- by the engine -----------------------------------------------------------------
 
     def _tell(self) -> None:
+        self._told_s = time.perf_counter()
         with self._lock:
             ends, self._ends = self._ends, []
             self._parts -= len(ends)

@@ -36,6 +36,13 @@ items could be the reason. It is a guess: one shared dict on 3.13t makes it 260.
 CONTENDED_CALLS: Final = 4
 """Items that have to show it: a guess."""
 
+TURNS: Final = 8
+"""Items after which it is seen whether threads take turns: a guess."""
+
+NO_FASTER: Final = 1.1
+"""Items on several threads that come so many times faster than one after the other, or
+less, take turns: a guess."""
+
 WAITS_IN_PART: Final = 0.6
 """Share of CPU below which calls that seemed to compute are taken for such as wait, too:
 a guess, well below what a probe takes for work."""
@@ -102,10 +109,40 @@ def doubt(plan: Plan, expected: Profile | None, shown: Shown) -> Doubt | None:
         shown: What its calls have shown since it was looked at last.
     """
     looks: list[Callable[[Plan, Profile | None, Shown], Doubt | None]]
-    looks = [_work_together, _contend, _wait, _work, _have_another_pace]
+    looks = [
+        _take_turns,
+        _work_together,
+        _contend,
+        _wait,
+        _work,
+        _have_another_pace,
+    ]
     return next(
         (found for look in looks if (found := look(plan, expected, shown))), None
     )
+
+
+def _take_turns(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:
+    """With the GIL on, threads may come no further together than one alone.
+
+    What they take turns at may be the GIL, also where an item holds it while it waits
+    (as the start of a program does), or a lock of theirs.
+    """
+    alone_s, calls = shown.alone_s, shown.calls
+    if not shown.gil or plan.backend != "threads" or plan.concurrency < ENOUGH_CALLS:
+        return None
+    if alone_s is None or calls < TURNS or plan.rule in ("pinned", "contended"):
+        return None
+    if calls * alone_s > NO_FASTER * shown.elapsed_s:
+        return None
+    text = (
+        f"{calls} items took threads {duration(shown.elapsed_s)}, and one alone takes"
+        f" {duration(alone_s)}"
+    )
+    profile = Profile(
+        calls, alone_s, alone_s, late_s=alone_s, contended=True, where="worker"
+    )
+    return Doubt(profile, text)
 
 
 def _work_together(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:
@@ -132,7 +169,7 @@ def _contend(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:
 
 def _wait(plan: Plan, expected: Profile | None, shown: Shown) -> Doubt | None:
     """Calls in worker processes that seemed to compute may wait."""
-    if not _is_clear(plan, shown):
+    if not _is_clear(plan, shown) or (expected is not None and expected.contended):
         return None
     share = shown.working
     if plan.kind == "mixed" and share >= WAITS_BELOW:

@@ -10,10 +10,12 @@ from typing import Any
 from .._backends.base import Backend, Job
 from .._decide.costs import worth_moving
 from .._decide.facts import Machine, Profile, Workload
+from .._decide.limits import Growth
 from .._decide.plan import Plan, Reason
 from .._decide.rules import make_plan
 from .._errors import NotPicklableError
 from .._observe.budget import current_budget, set_budget
+from .._observe.imports import modules_behind
 from .._observe.learned import Learned, forget, recall, remember
 from .._observe.machine import machine
 from .._observe.rebinding import rebinds
@@ -69,15 +71,28 @@ class Deciding:
         self.profile, self._unpicklable = profile, None
         plan = make_plan(host, work, profile)
         if plan.backend == "processes" and work.backend is None:
-            work = replace(work, rebinds=rebinds(self._request.fn))
+            work = replace(
+                work,
+                rebinds=rebinds(self._request.fn),
+                modules=0 if work.warm_workers else modules_behind(self._request.fn),
+            )
             plan = self._unless_it_stays(host, work, sample)
         return plan
+
+    def learn_limit(self, growth: Growth) -> None:
+        """Keep how many calls at once a run has ended with, whose calls wait."""
+        known = recall(self._request.fn)
+        if known is not None and known.kind == "io" and growth.best[1]:
+            at_once = growth.limit if growth.phase == "up" else growth.best[0]
+            profile = replace(known.profile, at_once=at_once)
+            remember(self._request.fn, replace(known, profile=profile))
 
     def decide_as_learnt(self) -> Plan | None:
         """Make the plan that earlier runs of the function lead to; `None`: none does.
 
         What they have shown of its calls is taken for granted, until these show
-        something else.
+        something else. Not where the items are called here, one after the other: then a
+        probe costs nothing, and sees to it that a long one holds nobody back.
         """
         known = recall(self._request.fn)
         if known is None or not known.profile.finished:
@@ -89,7 +104,8 @@ class Deciding:
         # Whether items can travel, and what that costs, is looked at where it matters.
         unseen = plan.backend == "processes" and profile.arg_bytes is None
         stays = plan.rule == "stays-here" and profile.unpicklable is not None
-        return None if unseen or stays or plan.kind == "unknown" else plan
+        here = plan.backend == "serial"
+        return None if here or unseen or stays or plan.kind == "unknown" else plan
 
     def note_learnt(self) -> None:
         """Note that the plan is made from what is learnt."""

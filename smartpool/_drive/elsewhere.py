@@ -179,6 +179,8 @@ class Elsewhere:
         if error is not None:
             self._parts.delivery.fail(error)
         self._over = True
+        if self.run is not None and self.run.together and not self._parts.failed:
+            self._parts.deciding.learn_limit(self.run.growth)
         if self._parts.failed or not self.comes_home:
             self._parts.end()
 
@@ -206,7 +208,8 @@ class Elsewhere:
         if parts.options.hint is not None or not (pending or parts.source.left):
             return
         if not deciding.worth_moving(profile, pending):
-            deciding.forget()  # what was learnt: the next run looks for itself
+            if doubt.whatever:
+                deciding.forget()  # what was learnt: the next run looks for itself
             return
         plan = deciding.decide(profile, parts.sample, pending)
         if doubt.whatever or plan.backend != run.plan.backend:

@@ -122,7 +122,7 @@ class Feeding:
         if window is None:
             if not self._options.lazy:
                 return sys.maxsize
-            window = WINDOWS * max(self._round, self._run.tenant.most)
+            window = WINDOWS * max(self._round, self._run.growth.limit)
         return window - self._outstanding()
 
     def _outstanding(self) -> int:

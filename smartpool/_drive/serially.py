@@ -35,10 +35,8 @@ def serially(
     Returns:
         Whether items got so dear that another plan is to be made.
     """
-    expected_s = parts.expected_s
-    # What was learnt in an earlier run may not hold: it begins with one.
-    known = parts.here.calls > 0 and expected_s is not None
-    size = _block_size(parts, expected_s or 0.0) if known else 1
+    expected_s = parts.here.item_s
+    size = 1 if expected_s is None else _block_size(parts, expected_s)
     yield from _call_taken_back(parts)
     while not parts.over:
         if parts.engine.closed:

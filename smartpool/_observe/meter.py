@@ -20,13 +20,17 @@ from typing import Final, Literal, Self
 
 from .._aside import SIGNAL_S
 from .._decide.facts import Profile
-from .switches import own_switches, run_delay_s, switches_of
+from .switches import cpu_of_threads, own_switches, run_delay_s, switches_of
 
 BEAT_S: Final = 0.001
 """How long the heart sleeps."""
 
 PUNCTUAL_S: Final = 0.0002
 """Lateness of a beat that timers and a wake-up explain (benchmarks/held.py)."""
+
+NATIVE_FROM: Final = 0.05
+"""CPU of other threads, as a share of the time, from which on it is looked at whose they
+are: a guess, half of what makes the GIL's state unclear."""
 
 _Mark = tuple[float, float, int | None]  # wall time, CPU time, switches
 
@@ -65,6 +69,7 @@ class Meter:
         self._due: float | None = None
         self._heart: tuple[int, int] | None = None
         self._delay_0: float | None = None
+        self._others: dict[int, float] | None = None
         self._end: _Reading | None = None
         self._apart_s = self._apart_cpu_s = 0.0
 
@@ -169,6 +174,9 @@ class Meter:
         wall_s, cpu_s = end.wall_s - begin.wall_s, end.cpu_s - begin.cpu_s
         others_s = end.process_s - begin.process_s - cpu_s - end.heart_cpu_s
         others_share = max(0.0, others_s / wall_s) if wall_s > 0 else 0.0
+        python_share = others_share
+        if others_share > NATIVE_FROM and (python_s := self._python_s()) is not None:
+            python_share = min(others_share, python_s / wall_s)
         wall_s = max(0.0, wall_s - self._apart_s)
         cpu_s = max(0.0, cpu_s - self._apart_cpu_s)
         share = 1 / calls if item_s is None or wall_s <= 0 else item_s / wall_s
@@ -185,10 +193,24 @@ class Meter:
             heart_delay_s=end.heart_delay_s * share,
             heart_slept_s=self._beats * BEAT_S * share,
             late_beats=end.late_beats,
-            others_share=others_share,
+            others_share=python_share,
+            native_share=others_share - python_share,
             where=where,
             finished=finished,
         )
+
+    def _python_s(self) -> float | None:
+        """Return the CPU time of other threads that run Python, since the first beat.
+
+        `None` if that is not known. The rest of what other threads use is that of
+        libraries: a matrix product that several threads compute, say.
+        """
+        begun, own = self._others, {self._native, self._heart and self._heart[1]}
+        now = cpu_of_threads()
+        if begun is None or now is None:
+            return None
+        now = {ident: cpu_s for ident, cpu_s in now.items() if ident not in own}
+        return sum(cpu_s - begun.get(ident, 0.0) for ident, cpu_s in now.items())
 
     def _beat(self) -> None:
         clock, stop = time.perf_counter, self._stop
@@ -206,6 +228,7 @@ class Meter:
                     # lets go of the GIL: how long they take to get it back counts.
                     self._due = now
                     self._delay_0 = run_delay_s(self._native)
+                    self._others = cpu_of_threads()
                     self._add_lateness(clock(), slept=0)
                 if self._is_long(now):
                     stop.acquire()  # its clocks are read until the end

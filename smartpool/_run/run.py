@@ -31,6 +31,10 @@ AHEAD: Final = 2
 """Chunks for each place that are fed before they are needed: one would let a worker
 wait for the caller, more would only hold memory."""
 
+AHEAD_S: Final = 0.02
+"""Items that go together are placed for so long ahead at least: a guess, four of the
+interpreter's switch intervals."""
+
 FED_MOST: Final = 20_000
 """Items that are fed ahead, at most."""
 
@@ -192,12 +196,23 @@ class Run:
         pending = self.dispatcher.pending
         if not (pending and self.together):
             return pending > 0
-        return self._room >= min(pending, ceil(self.growth.limit / 2))
+        return self._room >= min(pending, ceil(self._ahead / 4))
+
+    @property
+    def _ahead(self) -> int:
+        """Items that are placed ahead where they go together: no place stays empty.
+
+        That is for as long as the engine and the caller may take to see to it.
+        """
+        limit, item_s = self.growth.limit, self._item_s
+        ahead = AHEAD * limit
+        if item_s is not None and item_s < AHEAD_S:
+            ahead = max(ahead, int(min(limit * AHEAD_S / max(item_s, 1e-9), FED_MOST)))
+        return ahead
 
     @property
     def _room(self) -> int:
-        """Items that may be placed, so that no place of those that wait stays empty."""
-        return AHEAD * self.growth.limit - self.dispatcher.out
+        return self._ahead - self.dispatcher.out
 
     @property
     def _item_s(self) -> float | None:
@@ -241,10 +256,9 @@ class Run:
 
     def input_wanted(self) -> int:
         """Return how many more items should be fed now; 0 if enough are there."""
-        at_once = self.growth.limit
+        ahead = self._ahead
         if not self.together:
-            at_once = self.tenant.most * self.chunk_size
-        ahead = min(FED_MOST, AHEAD * at_once)
+            ahead = min(FED_MOST, AHEAD * self.tenant.most * self.chunk_size)
         missing = ahead - self.dispatcher.pending
         return missing if missing >= ceil(ahead / 2) else 0
 

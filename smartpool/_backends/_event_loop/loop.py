@@ -25,7 +25,7 @@ from ... import _aside
 from ..._errors import SmartPoolError
 from ..._outcome import Error, Value, called
 from ..base import Chunk, Host, Job
-from ..crowd import Crowd, Part
+from ..crowd import TOGETHER_S, Crowd, Part
 from .calls import Call
 
 MANY: Final = 10
@@ -34,11 +34,6 @@ MANY: Final = 10
 CANCEL_S: Final = 0.3
 """How long a cancelled coroutine may take to clean up before it is let go: a guess. It
 and as much again when the pool is closed leave time in promise 5's second."""
-
-
-TOGETHER_S: Final = 0.002
-"""What ends within so long of what was told last is told with all that ends in the same
-turn of the loop: a guess."""
 
 
 class Loop:
