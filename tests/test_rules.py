@@ -293,3 +293,43 @@ def test_a_planted_threshold_is_seen(source: str, breach: str) -> None:
 def test_founded_thresholds_pass(source: str) -> None:
     """What says where it comes from is not reported, nor what is no number."""
     assert unfounded(source, ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("cpus", "native", "rule", "workers"),
+    [
+        (2, 0.9, "one-by-one", 1),
+        (2, 0.1, "gil-released", 2),
+        (16, 0.9, "gil-released", 8),
+        (16, 15.0, "one-by-one", 1),
+    ],
+)
+def test_a_call_that_computes_on_several_cpus(
+    cpus: int, native: float, rule: str, workers: int
+) -> None:
+    """As many at once as there is room for: a library's threads count."""
+    host = replace(TWO_CPUS, cpus=cpus)
+    profile = Profile(10, 0.004, 0.004, late_s=0.0, native_share=native)
+
+    plan = make_plan(host, Workload(items=200), profile)
+
+    assert (plan.rule, plan.workers) == (rule, workers)
+
+
+def test_short_items_do_not_hand_the_gil_over() -> None:
+    """What lets go of the GIL for some microseconds is called here."""
+    short, long = (Profile(9, s, s, late_s=0.0) for s in (2e-5, 2e-3))
+
+    assert make_plan(TWO_CPUS, Workload(items=400), short).rule == "too-little"
+    assert make_plan(TWO_CPUS, Workload(items=400), long).rule == "gil-released"
+
+
+def test_modules_that_a_worker_has_to_import_count() -> None:
+    """Where it would take longer to start than there is work, it is not started."""
+    profile = Profile(9, 0.001, 0.001, late_s=0.001)
+    plans = [
+        make_plan(TWO_CPUS, Workload(items=400, modules=modules), profile).rule
+        for modules in (0, 100)
+    ]
+
+    assert plans == ["gil-held", "dear-travel"]

@@ -50,6 +50,7 @@ class Deciding:
         self.profile: Profile | None = None
         self._unpicklable: str | None = None
         self._pickled: Any = None
+        self._travels = False
 
     def decide(
         self,
@@ -99,10 +100,10 @@ class Deciding:
             return None
         if known.gil != self._context.run(machine).gil:
             return None
-        profile = known.profile
+        profile, self._travels = known.profile, known.travels
         plan = self.decide(profile)
         # Whether items can travel, and what that costs, is looked at where it matters.
-        unseen = plan.backend == "processes" and profile.arg_bytes is None
+        unseen = plan.backend == "processes" and not known.travels
         stays = plan.rule == "stays-here" and profile.unpicklable is not None
         here = plan.backend == "serial"
         return None if here or unseen or stays or plan.kind == "unknown" else plan
@@ -136,7 +137,7 @@ class Deciding:
         if self.profile is not None and plan.kind != "unknown":
             unpicklable = self._unpicklable or self.profile.unpicklable
             gil = self._context.run(machine).gil
-            known = Learned(plan, self.profile, unpicklable, gil)
+            known = Learned(plan, self.profile, unpicklable, gil, self._travels)
             remember(self._request.fn, known)
 
     def note_gil(self) -> None:
@@ -218,5 +219,6 @@ class Deciding:
             self._unpicklable = str(exc)
         if sample is not None and self.profile is not None:
             self.profile = with_refusal(self.profile, *sample)
+            self._travels = self.profile.unpicklable is None
         work = replace(work, unpicklable=self._unpicklable)
         return make_plan(host, work, self.profile)

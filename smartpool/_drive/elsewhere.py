@@ -191,6 +191,8 @@ class Elsewhere:
             self._parts.delivery.take(outcomes)
         else:
             self._parts.delivery.fail(error)
+        if isinstance(self._parts.delivery.error, NotPicklableError):
+            self._parts.deciding.forget()  # the next run looks whether its items travel
         # An error of an item has stopped it already; one of ours has not.
         if self._parts.failed and not failed:
             self._parts.engine.cancel(run)
@@ -199,7 +201,8 @@ class Elsewhere:
         pending = run.dispatcher.pending
         if pending or self._parts.source.left != 0:
             plan = self._parts.deciding.decide(profile, self._parts.sample, pending)
-            self._follow(run, plan)
+            if plan.rule != "nothing-left":  # others go on: it is not alone
+                self._follow(run, plan)
 
     def _doubt(self, run: Run, doubt: Doubt) -> None:
         """Plan again, unless what does not fit changes nothing."""

@@ -149,4 +149,5 @@ class Feeding:
             self._parts.delivery.take([(item, Error(exc))])
             return
         self._parts.record.kept_here(exc)
+        self._parts.deciding.forget()  # the next run looks whether its items travel
         self._parts.here.call_item(item)

@@ -32,6 +32,9 @@ NATIVE_FROM: Final = 0.05
 """CPU of other threads, as a share of the time, from which on it is looked at whose they
 are: a guess, half of what makes the GIL's state unclear."""
 
+PYTHON_LEAST: Final = 0.25
+"""That good part: a guess."""
+
 _Mark = tuple[float, float, int | None]  # wall time, CPU time, switches
 
 READ_DELAY_FROM_S: Final = 0.001
@@ -69,7 +72,7 @@ class Meter:
         self._due: float | None = None
         self._heart: tuple[int, int] | None = None
         self._delay_0: float | None = None
-        self._others: dict[int, float] | None = None
+        self._others: tuple[float, dict[int, float]] | None = None
         self._end: _Reading | None = None
         self._apart_s = self._apart_cpu_s = 0.0
 
@@ -175,8 +178,8 @@ class Meter:
         others_s = end.process_s - begin.process_s - cpu_s - end.heart_cpu_s
         others_share = max(0.0, others_s / wall_s) if wall_s > 0 else 0.0
         python_share = others_share
-        if others_share > NATIVE_FROM and (python_s := self._python_s()) is not None:
-            python_share = min(others_share, python_s / wall_s)
+        if others_share > NATIVE_FROM and self._is_native():
+            python_share = 0.0
         wall_s = max(0.0, wall_s - self._apart_s)
         cpu_s = max(0.0, cpu_s - self._apart_cpu_s)
         share = 1 / calls if item_s is None or wall_s <= 0 else item_s / wall_s
@@ -199,18 +202,24 @@ class Meter:
             finished=finished,
         )
 
-    def _python_s(self) -> float | None:
-        """Return the CPU time of other threads that run Python, since the first beat.
+    def _is_native(self) -> bool:
+        """Return whether other threads' CPU time is that of a library's threads.
 
-        `None` if that is not known. The rest of what other threads use is that of
-        libraries: a matrix product that several threads compute, say.
+        Of a matrix product, say, that several of them compute. Where threads that run
+        Python have had a good part of it, all of it counts as theirs. Looked at from the
+        first beat on.
         """
-        begun, own = self._others, {self._native, self._heart and self._heart[1]}
-        now = cpu_of_threads()
-        if begun is None or now is None:
-            return None
-        now = {ident: cpu_s for ident, cpu_s in now.items() if ident not in own}
-        return sum(cpu_s - begun.get(ident, 0.0) for ident, cpu_s in now.items())
+        begun, now = self._others, cpu_of_threads()
+        if begun is None or now is None or self._native not in now:
+            return False
+        process_s, cpus = time.process_time() - begun[0], begun[1]
+        python_s = {one: now[one] - cpus.get(one, 0.0) for one in now}
+        own_s = sum(python_s.pop(one, 0.0) for one in self._own_threads())
+        return sum(python_s.values()) < PYTHON_LEAST * (process_s - own_s)
+
+    def _own_threads(self) -> list[int]:
+        heart = [] if self._heart is None else [self._heart[1]]
+        return [self._native, *heart]
 
     def _beat(self) -> None:
         clock, stop = time.perf_counter, self._stop
@@ -228,7 +237,7 @@ class Meter:
                     # lets go of the GIL: how long they take to get it back counts.
                     self._due = now
                     self._delay_0 = run_delay_s(self._native)
-                    self._others = cpu_of_threads()
+                    self._others = _all_cpu_s()
                     self._add_lateness(clock(), slept=0)
                 if self._is_long(now):
                     stop.acquire()  # its clocks are read until the end
@@ -305,6 +314,12 @@ class _Reading:
         self.late_beats = self.waited_s = 0.0
         self.heart_cpu_s = 0.0
         self.heart_delay_s = 0.0
+
+
+def _all_cpu_s() -> tuple[float, dict[int, float]] | None:
+    """Return the CPU time of the program, and of its threads that run Python."""
+    threads = cpu_of_threads()
+    return None if threads is None else (time.process_time(), threads)
 
 
 def _late_s(now: float, due: float) -> float:
