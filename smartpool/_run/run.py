@@ -54,7 +54,7 @@ class Stats:
     let_go: list[int] = field(default_factory=list[int])
     crashed: list[int] = field(default_factory=list[int])
     refused: int = 0
-    refused_at: int = 0
+    refusals_from: int = 0
 
     @property
     def called(self) -> int:
@@ -316,8 +316,8 @@ class Run:
         if not refused or self.tenant.share > 0:
             return
         stats = self.stats
-        if not stats.refused or stats.called > self._window[1] + stats.refused_at:
-            stats.refused_at = self.growth.limit
+        if stats.called >= stats.refusals_from:
+            stats.refusals_from = stats.called + self.growth.limit
             self.growth = self.growth.refused()
             self._allow()
             self._open_window()
