@@ -126,12 +126,15 @@ def _take_turns(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:
     """With the GIL on, threads may come no further together than one alone.
 
     What they take turns at may be the GIL, also where an item holds it while it waits
-    (as the start of a program does), or a lock of theirs.
+    (as the start of a program does), or a lock of theirs. Not of those that only wait:
+    somebody else may let them wait for one another, and would for processes, too.
     """
     alone_s, calls = shown.alone_s, shown.calls
     if not shown.gil or plan.backend != "threads" or plan.concurrency < ENOUGH_CALLS:
         return None
-    if alone_s is None or calls < TURNS or plan.rule in ("pinned", "contended"):
+    if alone_s is None or calls < TURNS or plan.kind not in ("mixed", "nogil"):
+        return None
+    if plan.rule in ("pinned", "contended"):
         return None
     if calls * alone_s > NO_FASTER * shown.elapsed_s:
         return None
@@ -145,12 +148,19 @@ def _take_turns(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:
     return Doubt(profile, text)
 
 
-def _work_together(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:
-    """With the GIL on, calls that should wait may be taking turns."""
+def _work_together(plan: Plan, expected: Profile | None, shown: Shown) -> Doubt | None:
+    """With the GIL on, calls that should wait may be taking turns.
+
+    Many that do wait may use a whole CPU together as well; each of them about as much of
+    it as expected.
+    """
     used = shown.cpu_s >= TOGETHER_SHARE * shown.elapsed_s
     if plan.rule != "waits" or not (shown.gil and used and shown.calls):
         return None
     each_s = shown.cpu_s / shown.calls
+    before_s = None if expected is None else expected.cpu_s
+    if before_s is not None and each_s <= OTHER_PACE * before_s:
+        return None
     profile = Profile(1, each_s, each_s, others_share=1.0)
     return Doubt(profile, "calls that seemed to wait use a whole CPU together")
 

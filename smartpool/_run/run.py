@@ -132,14 +132,15 @@ class Run:
 
     def follow(self, plan: Plan, backend: Backend, profile: Profile | None) -> None:
         """Carry out `plan` from here on, which was made from `profile`."""
-        self.plan, self.backend, self.profile = plan, backend, profile
+        self.plan, self.backend = plan, backend
+        self.profile: Profile | None = profile
         self.growth = Growth(plan.concurrency, plan.grow_to)
         self._open_window()
         self._look_from_now()
         # As long as it is not known what the function is, workers are asked.
         self.observe_next = plan.kind == "unknown" and plan.backend == "processes"
         self.tenant.share = share_of(plan, self._cpus)
-        self.together = goes_together(plan)
+        self.together: bool = goes_together(plan)
         self._allow()
 
     def _allow(self) -> None:
