@@ -77,7 +77,7 @@ def degrading() -> Iterator[int]:
 @pytest.mark.measures
 def test_a_server_that_degrades(degrading: int) -> None:
     """Two runs of requests settle near what it can take."""
-    own = threading.local()
+    own, opened = threading.local(), list[http.client.HTTPConnection]()
     forget_all()
 
     def get(number: int) -> int:
@@ -85,6 +85,7 @@ def test_a_server_that_degrades(degrading: int) -> None:
         if connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", degrading)
             own.connection = connection
+            opened.append(connection)
         connection.request("GET", f"/{number}")
         return int(connection.getresponse().read())
 
@@ -92,6 +93,8 @@ def test_a_server_that_degrades(degrading: int) -> None:
         for _ in range(2):
             assert pool.run_parallel(get, range(1500)) == list(range(1500))
 
+    for connection in opened:
+        connection.close()
     known = learned(get)
     assert known is not None
     assert known.backend == "threads"
