@@ -63,7 +63,10 @@ def cpu_of_threads() -> dict[int, float] | None:
 
     `None` if they are very many, or if it is not known: Linux only.
     """
-    threads = threading.enumerate()
+    # Not `threading.enumerate`: an interrupt inside of it could leave its lock held, and
+    # no thread would start or end any more (see `_lock`).
+    active: dict[int, threading.Thread] = getattr(threading, "_active", {})
+    threads = list(active.values())
     if len(threads) > THREADS_MOST or sys.platform != "linux":
         return None
     found: dict[int, float] = {}
