@@ -211,8 +211,7 @@ class Elsewhere:
         if parts.options.hint is not None or not (pending or parts.source.left):
             return
         if not deciding.worth_moving(profile, pending):
-            if doubt.whatever:
-                deciding.forget()  # what was learnt: the next run looks for itself
+            deciding.forget()  # what was learnt: the next run looks for itself
             return
         plan = deciding.decide(profile, parts.sample, pending)
         if doubt.whatever or plan.backend != run.plan.backend:

@@ -394,7 +394,7 @@ class Engine:
         backend, _ = run.backend_of[chunk.id]
         items = run.dispatcher.settle(chunk, len(outcomes), positions)
         run.stats.count(backend.name, usage)
-        grown = run.learn(usage)
+        grown = run.learn(usage, backend)
         run.look_for_refusals(outcomes)
         self._settle(run, items, outcomes)
         self._look_at(run)
@@ -443,7 +443,7 @@ class Engine:
         backend, share = run.backend_of.pop(chunk.id)
         self._scheduler.release(run.tenant, share)
         run.stats.count(backend.name, usage)
-        run.learn(usage)
+        run.learn(usage, backend)
         self._take_back(run, run.dispatcher.finish(chunk))
         if usage.profile is not None and not run.stopping:
             run.tell(Observed(usage.profile))

@@ -13,7 +13,7 @@ from typing import Final
 
 from .._backends.base import Backend, Chunk, Item, Job, Usage, Watch
 from .._decide.chunks import TARGET_S, THREAD_TARGET_S, next_chunk_size
-from .._decide.doubts import LOOK_S, Doubt, Shown, doubt
+from .._decide.doubts import LOOK_CALLS, LOOK_S, Doubt, Shown, doubt
 from .._decide.facts import Profile
 from .._decide.limits import Growth, Window
 from .._decide.plan import Plan
@@ -126,6 +126,7 @@ class Run:
         self._measured = 0
         self._alone_s: float | None = None
         self._cpus = cpus
+        self._shown: tuple[int, float, float] = (0, 0.0, 0.0)
         self.tenant: Tenant = Tenant(share=1.0, most=1)
         self.growth: Growth = Growth(plan.concurrency, plan.grow_to)
         self.follow(plan, backend, profile)
@@ -263,10 +264,17 @@ class Run:
         missing = ahead - self.dispatcher.pending
         return missing if missing >= ceil(ahead / 2) else 0
 
-    def learn(self, usage: Usage) -> bool:
-        """Take in what calls took; return whether more may go on at once now."""
+    def learn(self, usage: Usage, backend: Backend) -> bool:
+        """Take in what calls took; return whether more may go on at once now.
+
+        What was in flight when the plan changed says nothing of the new one.
+        """
         if not usage.calls:
             return False
+        if backend is self.backend:
+            calls, wall_s, cpu_s = self._shown
+            wall_s, cpu_s = wall_s + usage.wall_s, cpu_s + usage.cpu_s
+            self._shown = calls + usage.calls, wall_s, cpu_s
         # What was before counts for less with each chunk, and by its items.
         calls, wall_s = self._recent
         self._recent = calls * FADE + usage.calls, wall_s * FADE + usage.wall_s
@@ -326,33 +334,30 @@ class Run:
 
     def doubt(self) -> Doubt | None:
         """Return a doubt if the calls do not go as planned; seldom more than one."""
-        now, stats, (since_s, calls, wall_s, cpu_s, delay_s) = (
-            time.monotonic(),
-            self.stats,
-            self._looked,
-        )
-        if now - since_s < self._look_after_s or stats.called == calls:
+        now, (since_s, delay_s) = time.monotonic(), self._looked
+        calls, wall_s, cpu_s = self._shown
+        if now - since_s < self._look_after_s or not calls:
             return None
         shown = Shown(
-            stats.called - calls,
-            stats.busy_s - wall_s,
-            stats.cpu_s - cpu_s,
+            calls,
+            wall_s,
+            cpu_s,
             max(0.0, self.backend.delay_s() - delay_s),
             now - since_s,
             alone_s=self._alone_s,
             gil=gil_enabled(),
         )
-        self._look_from_now()
         found = doubt(self.plan, self.profile, shown)
+        if found is not None or shown.calls >= LOOK_CALLS:
+            self._look_from_now()  # else a few calls that take long would show nothing
         if found is not None:
             # Each time it is waited longer for the next: no to and fro.
             self._look_after_s *= 2
         return found
 
     def _look_from_now(self) -> None:
-        stats, delay_s = self.stats, self.backend.delay_s()
-        now = time.monotonic()
-        self._looked = now, stats.called, stats.busy_s, stats.cpu_s, delay_s
+        self._looked = time.monotonic(), self.backend.delay_s()
+        self._shown = 0, 0.0, 0.0
 
     def expect(self, item_s: float, measured: int) -> None:
         """Begin with what the probe has measured."""
