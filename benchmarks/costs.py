@@ -8,19 +8,16 @@ two, on a quiet machine, is a reason to look at that constant again.
 from __future__ import annotations
 
 import _thread
-import hashlib
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
-from importlib.util import find_spec
 from statistics import median
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from smartpool import SmartPool, run_parallel
-from smartpool._observe.imports import modules_behind
+from smartpool import SmartPool
 from smartpool._run import switching
 
 from .measuring import (
@@ -90,47 +87,6 @@ def starts(repeat: int) -> Iterator[Row]:
     yield Row("_thread: start", short(_raw_start_s(200)), "_observe/meter.py")
 
 
-def imports(repeat: int) -> Iterator[Row]:
-    """Yield what modules cost that a worker has to import for a function."""
-    if find_spec("numpy") is None:
-        return
-    import numpy as np
-
-    fn = partial(_first_of, np.zeros(1))
-    plain_s = median(_cold_s("processes") for _ in range(repeat))
-    more_s = median(_cold_s("processes", fn) for _ in range(repeat)) - plain_s
-    yield Row(
-        "processes: cold start of a function that needs NumPy",
-        f"{short(more_s)} more, {short(more_s / modules_behind(fn))} a module",
-        "costs.MODULE_S",
-    )
-
-
-def _first_of(array: Any, _: object) -> float:
-    return float(array[0])
-
-
-def released(repeat: int) -> Iterator[Row]:
-    """Yield what threads take for an item that lets go of the GIL, beside its work."""
-    for kilobytes in (16, 64):
-        fn, items = partial(_digest, bytes(kilobytes << 10)), range(2_000)
-        run = partial(
-            run_parallel, fn, items, hint="nogil", backend="threads", max_workers=2
-        )
-        loop = partial(plain_loop, fn, items)
-        loop_s, threads_s = medians_in_turn(repeat, loop, run)
-        each_s = (threads_s - loop_s / 2) / len(items)
-        yield Row(
-            f"threads: an item that lets go of the GIL for {short(loop_s / len(items))}",
-            f"{short(each_s)} beside half of that",
-            "costs.RELEASED_ITEM_S",
-        )
-
-
-def _digest(data: bytes, _: object) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
 def long_items(repeat: int) -> Iterator[Row]:
     """Two long items, the first of which is called here: when does the other begin?"""
     plain_s = median_s(lambda: [spin(LONG_STEPS), spin(LONG_STEPS)], repeat)
@@ -160,9 +116,9 @@ def spin(steps: int) -> int:
     return count
 
 
-def _cold_s(backend: str, fn: Callable[[int], object] | None = None) -> float:
+def _cold_s(backend: str) -> float:
     with SmartPool(backend=backend) as pool:  # type: ignore[arg-type]
-        return once_s(lambda: pool.run_parallel(fn or nothing, [0]))
+        return once_s(lambda: pool.run_parallel(nothing, [0]))
 
 
 def _start_and_join() -> None:
@@ -339,8 +295,6 @@ def main() -> None:
         rows += bulk(pool, repeat)
     with SmartPool(backend="processes") as pool:
         rows += memory(pool)
-    rows += imports(repeat)
-    rows += released(repeat)
     rows += long_items(repeat)
     rows += loops(repeat)
     rows += overheads(repeat)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from smartpool._observe.learned import forget_all
 from tests.leaks import Snapshot, descendants, left_behind, mark_environment
 
 if importlib.util.find_spec("numpy") is not None:
@@ -54,7 +53,6 @@ def _close_default_pool() -> None:
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a thread, a process or a descriptor behind."""
-    forget_all()  # nor does one test learn from another
     before = Snapshot(SESSION_MARK)
     yield
     _close_default_pool()

@@ -49,9 +49,7 @@ class SelectorHost:
         self.selector.register(self.wake_r, selectors.EVENT_READ)
         self.changed = threading.Condition()
         self.outcomes: dict[int, list[Outcome]] = {}
-        self.positions: dict[int, list[int]] = {}
         self.usages: dict[int, Usage] = {}
-        self.alone: list[Job] = []
         self.failures: list[str] = []
         self.stopping = False
         self.counter = itertools.count()
@@ -66,23 +64,6 @@ class SelectorHost:
             self.outcomes.setdefault(chunk.id, []).extend(outcomes)
             self.changed.notify_all()
 
-    def report_some(
-        self,
-        chunk: Chunk,
-        positions: Sequence[int],
-        outcomes: Sequence[Outcome],
-        usage: Usage,
-    ) -> None:
-        with self.changed:
-            assert chunk.together
-            assert chunk.id not in self.usages, "reported after the end"
-            assert usage.calls == len(outcomes) == len(positions) > 0
-            known = self.positions.setdefault(chunk.id, [])
-            assert not set(positions) & set(known), "reported twice"
-            known.extend(positions)
-            self.outcomes.setdefault(chunk.id, []).extend(outcomes)
-            self.changed.notify_all()
-
     def finish(
         self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome] = ()
     ) -> None:
@@ -90,8 +71,7 @@ class SelectorHost:
             assert chunk.id not in self.usages, "finished twice"
             if outcomes:
                 self.outcomes.setdefault(chunk.id, []).extend(outcomes)
-            told = 0 if chunk.together else len(self.outcomes.get(chunk.id, []))
-            assert usage.calls == told
+            assert usage.calls == len(self.outcomes.get(chunk.id, []))
             self.usages[chunk.id] = usage
             self.changed.notify_all()
 
@@ -103,9 +83,6 @@ class SelectorHost:
 
     def said(self, chunk: Chunk | None, said: Said) -> None:
         said.deliver()
-
-    def waits_for_clocks(self, job: Job) -> None:
-        self.alone.append(job)
 
     def post_soon(self, callback: Callable[[], None]) -> None:
         self.post(callback)
@@ -219,7 +196,6 @@ class Bench:
         fn: Callable[..., Any] | Job,
         *args: Any,
         observe: bool = False,
-        together: bool = False,
         **options: Any,
     ) -> Chunk:
         """Place items, one for each of `args`, as one chunk."""
@@ -227,7 +203,7 @@ class Bench:
         items = [Item(i, (arg,)) for i, arg in enumerate(args)]
         for item in items:
             self.backend.encode(item)
-        chunk = Chunk(job, items, observe=observe, together=together)
+        chunk = Chunk(job, items, observe=observe)
         self.host.do(lambda: self.backend.place(chunk))
         return chunk
 

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from smartpool import Report, machine, run_parallel
-from smartpool._decide import doubts
+from smartpool._run import run
 from tests.choices import spin, steps_for
 
 WAITS = 40
@@ -45,7 +45,7 @@ def is_moved(report: Report) -> bool:
 def test_calls_that_wait_no_more_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where they wait and where they compute, they are at the right place."""
     # Also on a machine whose other programs leave little of a CPU to them.
-    monkeypatch.setattr(doubts, "TOGETHER_SHARE", 0.2)
+    monkeypatch.setattr(run, "DOUBT_SHARE", 0.2)
     reports = [report()]
     while not is_moved(reports[-1]) and len(reports) < TRIES:
         reports.append(report())

@@ -17,7 +17,6 @@ from random import Random
 import pytest
 
 from smartpool import Report, machine, run_parallel, stream_parallel
-from smartpool._observe.learned import forget_all
 from tests.choices import ROWS, Case, Row, spin
 
 pytestmark = pytest.mark.measures
@@ -45,7 +44,6 @@ def misses(row: Row, cases: list[Case]) -> list[str]:
     """Return what was planned wrongly, and why."""
     gil, found = machine().gil, list[str]()
     for case in cases:
-        forget_all()  # the cases share their functions, and are to be probed
         report = report_of(case)
         if not row.right(report.plan, gil):
             plan = report.plan

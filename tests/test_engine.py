@@ -395,7 +395,7 @@ def test_chunks_that_wait_for_a_thread_end_with_their_run(allowed: Allowed) -> N
     running = bench.wait(chunks[0])
     release.set()
 
-    assert [usage.let_go for usage in waited] == [(), ()]
+    assert [usage.let_go for usage in waited] == [False, False]
     assert running.let_go
     assert bench.map(workloads.same, 5) == [5]
     bench.close()

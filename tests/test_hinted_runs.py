@@ -34,8 +34,8 @@ WHERE = {"io": "threads", "nogil": "threads", "cpu": "processes"}
 @pytest.mark.parametrize("hint", ["cpu", "io", "nogil"])
 def test_a_hint_fixes_the_kind(hint: Any) -> None:
     """Also against what was measured, on every way in."""
-    report = run_parallel(waits, range(400), hint=hint).report
-    with stream_parallel(waits, range(400), hint=hint) as stream:
+    report = run_parallel(waits, range(100), hint=hint).report
+    with stream_parallel(waits, range(100), hint=hint) as stream:
         next(stream)
         streamed = stream.report.plan
 

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartpool import NotPicklableError, run_parallel
-from smartpool._backends.base import Job
 from smartpool._decide.facts import Profile, Workload
 from smartpool._decide.plan import Plan, Reason
 from smartpool._decide.rules import RULES, make_plan
@@ -209,7 +208,7 @@ def test_speedup_is_over_the_estimated_loop() -> None:
 def gathered(record: Record, stats: Stats) -> Report:
     """Return the report of a run with these `stats`, none of it here."""
     nothing: Any = SimpleNamespace(calls=0, loop_s=0.0)
-    run: Any = SimpleNamespace(stats=stats, job=Job(abs))
+    run: Any = SimpleNamespace(stats=stats)
     return record.report(nothing, run)
 
 

@@ -14,14 +14,12 @@ from smartpool._decide.facts import Profile
 from smartpool._decide.kinds import holds_gil, working
 from smartpool._observe.gil import gil_enabled
 from smartpool._observe.meter import Meter
-from smartpool._observe.switches import cpu_of_threads, own_switches, switches_of
+from smartpool._observe.switches import own_switches, switches_of
 from tests.choices import spin
 
 pytestmark = pytest.mark.skipif(
     own_switches() is None, reason="this system does not count a thread's switches"
 )
-
-HELD_S = 30.0
 
 BLOCK = bytes(1_000_000)
 """Takes some 0.5 ms to hash, with the GIL let go."""
@@ -125,27 +123,3 @@ def test_without_a_cpu_nothing_wrong_is_seen_of_the_gil() -> None:
 
     assert holds_gil(free) is not True
     assert holds_gil(held) is not False
-
-
-def test_threads_are_looked_at_without_their_lock() -> None:
-    """It may be held: an interrupt must not be able to leave it so."""
-    lock = getattr(threading, "_active_limbo_lock")  # noqa: B009 - nobody's to type
-    acquired, release = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with lock:
-            acquired.set()
-            assert release.wait(HELD_S)
-
-    holds = threading.Thread(target=hold)
-    holds.start()
-    assert acquired.wait(HELD_S)
-    try:
-        found = cpu_of_threads()
-    finally:
-        release.set()
-        holds.join()
-
-    if sys.platform == "linux":
-        assert found
-        assert threading.get_native_id() in found

@@ -377,14 +377,3 @@ def find_holder(number: int) -> Holder | None:
 def number_of(item: Holder | int) -> int:
     """Take what cannot be pickled, or a number."""
     return work_a_little(item.number if isinstance(item, Holder) else item)
-
-
-def do(what: str, amount: float, x: int) -> int:
-    """Wait for so many seconds, or compute so many steps; or next to nothing."""
-    if what == "wait":
-        time.sleep(amount)
-    elif what == "compute":
-        count = 0
-        for n in range(int(amount)):
-            count += n
-    return x

@@ -3,10 +3,8 @@
 All of it is owed by every backend; `tests/test_backend_contract.py` holds them to it.
 
 Words: a *job* is what a backend has to know of a run, a *chunk* is some of its items
-that are handed over in one go. The items of a chunk are called one after the other, in
-order: so what is known of a chunk is a count, and the items after it have not been
-called. Those of a chunk that goes `together` are called side by side, as many at once
-as the job allows; they end in any order, and what is known is which of them have.
+that travel together. The items of a chunk are called one after the other, in order:
+so what is known of a chunk is a count, and the items after it have not been called.
 
 Threads: `prepare` and `encode` run user code (pickling) and are called on the
 caller's thread, never on the engine's. All else is called by the engine, one call at
@@ -71,9 +69,6 @@ class Job:
         item_timeout_s: Seconds that a call may take. One that takes longer is ended or
             let go, and its outcome is an `ItemTimeoutError`.
         crash_retries: How often an item is called again whose worker has died.
-        at_once: Calls of its chunks that go together that may go on at once. Set by
-            the engine, which calls `allow` when there may be more.
-        most_at_once: How many of those went on at once, at most. Set by backends.
         id: Unique in this program.
         function: `fn` as the backend's `prepare` has it; theirs alone to read.
     """
@@ -85,27 +80,22 @@ class Job:
     cpus: int = 1
     item_timeout_s: float | None = None
     crash_retries: int = 0
-    at_once: int = 1
-    most_at_once: int = 0
     id: int = field(default_factory=_job_ids.__next__)
     function: Any = None
 
 
 @dataclass(slots=True, eq=False)
 class Chunk:
-    """Items of one job that are called one after the other, in one place; or together.
+    """Items of one job that are called one after the other, in one place.
 
     Attributes:
         observe: Whether to measure closely and return a profile with `Usage`.
-        together: Whether its items are called side by side. Only for backends on which
-            calls wait side by side: threads, and event loops.
         id: Unique in this program, and growing.
     """
 
     job: Job
     items: list[Item]
     observe: bool = False
-    together: bool = False
     id: int = field(default_factory=_chunk_ids.__next__)
 
 
@@ -115,12 +105,11 @@ class Usage:
 
     Attributes:
         calls: Items that were called.
-        wall_s: Seconds from the first call to the end of the last; of items that went
-            together the sum of what their calls took.
-        cpu_s: Seconds of CPU used meanwhile by the threads that called them.
+        wall_s: Seconds from the first call to the end of the last.
+        cpu_s: Seconds of CPU used meanwhile by the thread that called them.
         profile: Only where the chunk asked to be observed.
-        let_go: Items, by their indices, whose calls could not be stopped and go on, on
-            their own (in this process).
+        let_go: The call could not be stopped and goes on, on its own (in this process).
+        item: Which item that was, by its index; `None` if that is not known.
         crashed: The item, by its index, whose worker died and that is to be called
             again: it was not reported.
     """
@@ -129,7 +118,8 @@ class Usage:
     wall_s: float
     cpu_s: float
     profile: Profile | None = None
-    let_go: tuple[int, ...] = ()
+    let_go: bool = False
+    item: int | None = None
     crashed: int | None = None
 
 
@@ -153,18 +143,6 @@ class Host(Protocol):
     def report(self, chunk: Chunk, outcomes: list[Outcome]) -> None:
         """Tell what became of the next items of `chunk`, in their order."""
 
-    def report_some(
-        self,
-        chunk: Chunk,
-        positions: Sequence[int],
-        outcomes: Sequence[Outcome],
-        usage: Usage,
-    ) -> None:
-        """Tell what became of items of a chunk that goes together, in any order.
-
-        And what their calls took. By the engine.
-        """
-
     def finish(
         self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome] = ()
     ) -> None:
@@ -173,12 +151,8 @@ class Host(Protocol):
         And what became of its last items, as `report` does.
 
         Items that were not reported have not been called, but for one whose worker
-        crashed and that is to be called again: they are called elsewhere. Of a chunk
-        that goes together the usage counts no calls: they have been reported.
+        crashed and that is to be called again: they are called elsewhere.
         """
-
-    def waits_for_clocks(self, job: Job) -> None:
-        """Tell that the calls of `job` wait for clocks alone, and for nobody else."""
 
     def said(self, chunk: Chunk | None, said: Said) -> None:
         """Pass on what a worker has said, while it was at `chunk`, or at none."""
@@ -278,22 +252,6 @@ class Backend(Protocol):
     def ready(self) -> int:
         """Return how many workers could call an item at once, without a start."""
         ...
-
-    def delay_s(self) -> float:
-        """Return how long its workers were ready to run and had no CPU, together.
-
-        As far as that is known; it grows, but for workers that are there no more.
-        """
-        ...
-
-    def allow(self, job: Job) -> None:
-        """Begin calls of `job` of which `job.at_once` now allows more."""
-
-    def recall(self, job: Job) -> None:
-        """Finish its chunks that go together without the items that have not begun.
-
-        Others may follow, on this backend too.
-        """
 
     def cancel(self, job: Job) -> None:
         """Begin no further call of `job`; its chunks finish after what runs."""

@@ -59,6 +59,7 @@ class EventLoop:
         self._loops: list[Loop] = []
         self._making = Lock()
         self._closed = False
+        self._cancelled: set[int] = set()
         self._timers: dict[int, Watch] = {}
         self._alarm = Alarm(host, self._look_at_times)
 
@@ -82,7 +83,7 @@ class EventLoop:
         """Return `None`: the engine places all."""
 
     def place(self, chunk: Chunk) -> None:
-        """Have the loop call the items of `chunk`, each in a task of its own."""
+        """Have the loop call the items of `chunk`, one task for all of them."""
         job = chunk.job
         timed = job.item_timeout_s is not None
         if self._loop_of(job).ended or (timed and self._loop_of(job).blocked):
@@ -91,29 +92,15 @@ class EventLoop:
         if job.item_timeout_s is not None:
             self._alarm.within(job.item_timeout_s)
         if job.id not in self._timers:
-            self._set_timer(job, PATIENCE_S, partial(self._move, job))
+            self._set_timer(job, PATIENCE_S, partial(self._move, chunk))
 
     def ready(self) -> int:
         """Return 1: a loop takes any number."""
         return 1
 
-    def allow(self, job: Job) -> None:
-        """Begin calls of `job` of which `job.at_once` now allows more."""
-        self._loop_of(job).look_again()
-
-    def recall(self, job: Job) -> None:
-        """Finish the chunks of `job` without the items that have not begun."""
-        for loop in self._loops:
-            loop.recall(job)
-
-    def delay_s(self) -> float:
-        """Return 0: a loop has a thread for all."""
-        return 0.0
-
     def cancel(self, job: Job) -> None:
         """Begin no further call of `job`."""
-        for loop in self._loops:
-            loop.cancel(job)
+        self._cancelled.add(job.id)
 
     def kill(self, job: Job) -> None:
         """Cancel the tasks of `job`; after a while let go of those that refuse."""
@@ -133,8 +120,7 @@ class EventLoop:
 
     def forget(self, job: Job) -> None:
         """Drop what is kept for `job`."""
-        for loop in self._loops:
-            loop.forget(job)
+        self._cancelled.discard(job.id)
         timer = self._timers.pop(job.id, None)
         if timer is not None:
             timer.cancel()
@@ -169,7 +155,7 @@ class EventLoop:
             return usable[0] if usable else self._add_loop()
 
     def _add_loop(self) -> Loop:
-        loop = Loop(self._host)
+        loop = Loop(self._host, self._cancelled)
         # Before it starts: after a Ctrl-C in between, `close` must find it.
         self._loops.append(loop)
         loop.start()
@@ -182,27 +168,28 @@ class EventLoop:
             before.cancel()
         self._timers[job.id] = self._host.call_later(delay_s, do)
 
-    def _move(self, job: Job) -> None:
-        """Have another loop call a job of which this one has begun nothing.
+    def _move(self, first: Chunk) -> None:
+        """Have another loop call the job of `first`, if this one has not begun it.
 
-        Nothing of it is bound to this loop.
+        It takes one after the other, so it has begun none of those after it either:
+        nothing of the job is bound to this loop.
         """
+        job = first.job
         loop = self._loop_of(job)
-        if loop.has_begun(job):
+        if loop.has_begun(first):
             return
         loop.give_up()
         with suppress(OSError, RuntimeError):  # there is no other: it goes on waiting
             self.prepare(job)
-            self._set_timer(job, PATIENCE_S, partial(self._move, job))
-            self._loop_of(job).adopt(loop.withdraw(job))
+            del self._timers[job.id]
+            for chunk in loop.withdraw(job):
+                self.place(chunk)
 
     def _look_at_times(self) -> None:
         """End the calls of items that have had their `item_timeout`."""
         for loop in self._loops:
-            for job in loop.jobs_in_time():  # what begins later has its time as well
-                self._alarm.within(job.item_timeout_s or 0.0)
             for call in loop.calls_in_time():
-                limit_s = call.job.item_timeout_s
+                limit_s = call.chunk.job.item_timeout_s
                 assert limit_s is not None
                 again_s = self._look_at(loop, call, limit_s)
                 if again_s is not None:
@@ -210,26 +197,30 @@ class EventLoop:
 
     def _look_at(self, loop: Loop, call: Call, limit_s: float) -> float | None:
         """Cancel a call, or let go of it; return when to look again."""
-        if call.since_s is None:  # it waits for its turn
+        if call.called is None:  # it waits for its turn
             return limit_s
-        called_s = time.perf_counter() - call.since_s
+        position, since_s = call.called
+        called_s = time.perf_counter() - since_s
+        if len(call.outcomes) > position:  # between two items
+            return limit_s
         if called_s < limit_s:
             return limit_s - called_s
-        if not call.expired:
-            loop.expire(call)
+        if call.expired != position:
+            loop.expire(call, position)
             return CANCEL_S
         if called_s < limit_s + CANCEL_S:
             return limit_s + CANCEL_S - called_s
         loop.let_go_of(call)
         if loop.blocked:
-            self._move_what_waits(loop, call.job)
+            self._move_what_waits(loop, call.chunk.job)
         return None
 
     def _move_what_waits(self, loop: Loop, job: Job) -> None:
         """Have another loop call what a blocked one has not begun."""
         with suppress(OSError, RuntimeError):  # there is no other: it goes on waiting
             self.prepare(job)
-            self._loop_of(job).adopt(loop.withdraw_unbegun(job))
+            for chunk in loop.withdraw_unbegun(job):
+                self.place(chunk)
 
     def _let_go(self, what: Job | Chunk) -> None:
         for loop in self._loops:

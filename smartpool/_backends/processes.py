@@ -35,7 +35,6 @@ from .._decide.facts import BackendName, Profile
 from .._errors import ItemTimeoutError, SmartPoolError
 from .._lock import fork_guard
 from .._observe.machine import machine
-from .._observe.switches import run_delay_of_process_s
 from .._outcome import Error, Outcome
 from .._worker import wire
 from .._worker.descriptors import close
@@ -181,17 +180,6 @@ class Processes:
     def ready(self) -> int:
         """Return how many workers have nothing to do."""
         return self._placing.ready
-
-    def allow(self, job: Job) -> None:
-        """Nothing to do: no chunk goes together here."""
-
-    def recall(self, job: Job) -> None:
-        """Nothing to do: no chunk goes together here."""
-
-    def delay_s(self) -> float:
-        """Return how long its workers were ready to run and had no CPU, together."""
-        delays = [run_delay_of_process_s(one.pid) for one in self._placing.workers]
-        return sum([delay for delay in delays if delay])
 
     def cancel(self, job: Job) -> None:
         """Begin no further call of `job`."""

@@ -99,16 +99,6 @@ class Serial:
         """Return 1: this thread."""
         return 1
 
-    def allow(self, job: Job) -> None:
-        """Nothing to do: no chunk goes together here."""
-
-    def recall(self, job: Job) -> None:
-        """Nothing to do: no chunk goes together here."""
-
-    def delay_s(self) -> float:
-        """Return 0: there is no worker."""
-        return 0.0
-
     def cancel(self, job: Job) -> None:
         """Nothing to do: no chunk is ever in flight."""
 

@@ -9,9 +9,6 @@ an `item_timeout`, which let go of a thread whose call cannot be ended. All take
 chunk out of `_running` first, and only one of them finds it there. What was called
 until then is reported by whoever it is; the lock of a chunk keeps its reports in the
 order of its items.
-
-A chunk that goes together is called by a crowd of threads: each of them calls one part
-of it at a time, as a chunk of its own, and takes the next one by itself.
 """
 
 from __future__ import annotations
@@ -29,7 +26,6 @@ from .._outcome import Error, Outcome, capture
 from ._threads.going import Going
 from .alarm import Alarm, together_s
 from .base import Arguments, Chunk, Host, Item, Job, Usage
-from .crowd import Crowd, Part
 
 IDLE_S: Final = 10.0
 """After so long without a chunk a thread goes (trio's thread cache has the same)."""
@@ -69,8 +65,6 @@ class Threads:
         self._idle: list[_Thread] = []
         self._running: dict[int, Going] = {}
         self._cancelled: set[int] = set()
-        self._crowds: dict[int, Crowd] = {}
-        self._parts: dict[int, tuple[Crowd, Part]] = {}
         self._closed = False
         self._waiting: deque[Chunk] = deque()
         self._refused_s: float | None = None
@@ -89,58 +83,28 @@ class Threads:
     def place(self, chunk: Chunk) -> None:
         """Give `chunk` to the thread that was used last, or to a new one.
 
-        Where there can be no more threads, it waits for one of those there are. One
-        that goes together is given to as many threads as are allowed.
+        Where there can be no more threads, it waits for one of those there are.
         """
-        if chunk.together:
-            crowd = self._crowds.get(chunk.job.id)
-            if crowd is None:
-                crowd = Crowd(self._host, chunk.job, self._left)
-                self._crowds[chunk.job.id] = crowd
-            crowd.add(chunk)
-        else:
-            self._waiting.append(chunk)
+        self._waiting.append(chunk)
         self._give_out()
 
     def ready(self) -> int:
         """Return how many threads wait for a chunk."""
         return len(self._idle)
 
-    def allow(self, job: Job) -> None:
-        """Begin calls of `job` of which `job.at_once` now allows more."""
-        if job.id in self._crowds:
-            self._give_out()
-
-    def recall(self, job: Job) -> None:
-        """Finish the chunks of `job` that go together without what has not begun."""
-        crowd = self._crowds.get(job.id)
-        if crowd is not None:
-            self._put_back(crowd)
-            crowd.drop_waiting()
-
-    def delay_s(self) -> float:
-        """Return 0: a thread here would have to ask for each."""
-        return 0.0
-
     def cancel(self, job: Job) -> None:
         """Begin no further call of `job`: its threads look before each call."""
         self._cancelled.add(job.id)
-        crowd = self._crowds.get(job.id)
-        if crowd is not None:
-            crowd.stop()
         for chunk in [one for one in self._waiting if one.job is job]:
             self._waiting.remove(chunk)
-            self._finish(chunk, Usage(0, 0.0, 0.0))
+            self._host.finish(chunk, Usage(0, 0.0, 0.0))
 
     def kill(self, job: Job) -> None:
         """Let go of the calls of `job`: a thread cannot be ended."""
         self.cancel(job)
         for going in list(self._running.values()):
             if going.chunk.job is job:
-                item = going.item
-                self._settle(
-                    going, Usage(0, 0.0, 0.0, let_go=() if item is None else (item,))
-                )
+                self._settle(going, Usage(0, 0.0, 0.0, let_go=True, item=going.item))
 
     def kill_chunk(self, chunk: Chunk) -> None:
         """Nothing to do: a thread cannot be ended, and nobody waits for its call."""
@@ -152,7 +116,6 @@ class Threads:
     def forget(self, job: Job) -> None:
         """Drop what is kept for `job`."""
         self._cancelled.discard(job.id)
-        self._crowds.pop(job.id, None)
 
     def close(self) -> None:
         """End all threads that are not in a call; those end after it."""
@@ -165,70 +128,18 @@ class Threads:
             if thread is not threading.current_thread():
                 thread.join(1.0)
 
-    # -- crowds ----------------------------------------------------------------------
-
-    def _next_of(self, crowd: Crowd) -> Chunk | None:
-        """Return the next part of `crowd` as a chunk; `None` if none may begin."""
-        part = crowd.begin()
-        if part is None:
-            return None
-        placed, position = part
-        chunk = Chunk(crowd.job, [placed.chunk.items[position]])
-        self._parts[chunk.id] = crowd, part
-        return chunk
-
-    def _put_back(self, crowd: Crowd) -> None:
-        """Put back what has begun by the count of `crowd`, and waits for a thread."""
-        for chunk in [one for one in self._waiting if one.job is crowd.job]:
-            found = self._parts.pop(chunk.id, None)
-            if found is not None:
-                self._waiting.remove(chunk)
-                crowd.put_back(found[1])
-
-    def _left(self, crowd: Crowd) -> None:
-        if self._crowds.get(crowd.job.id) is crowd:
-            del self._crowds[crowd.job.id]
-
-    def _finish(
-        self, chunk: Chunk, usage: Usage, outcomes: list[Outcome] | None = None
-    ) -> None:
-        """Tell that `chunk` is over, and of its last outcomes: its crowd, if any."""
-        outcomes = outcomes or []
-        crowd, part = self._parts.pop(chunk.id, (None, None))
-        if crowd is None or part is None:
-            if outcomes:
-                self._host.report(chunk, outcomes)
-            self._host.finish(chunk, usage)
-            return
-        outcome = outcomes[0] if outcomes else None
-        crowd.end(part, outcome, usage.wall_s, usage.cpu_s, let_go=bool(usage.let_go))
-
     # -- chunks that wait for a thread; by the engine, as all of the above -----------
 
     def _give_out(self) -> None:
         """Give what waits to threads, the chunk that has waited longest first."""
-        refusal = self._give_waiting()
-        for crowd in list(self._crowds.values()):
-            # One after the other: short calls are over before many threads are up. And
-            # one that waits for a thread is enough to see whether there is one.
-            while not (self._waiting and crowd.going):
-                chunk = self._next_of(crowd)
-                if chunk is None:
-                    break
-                self._waiting.append(chunk)
-                refusal = self._give_waiting()
+        refusal = None
+        while self._waiting and refusal is None:
+            refusal = self._give(self._waiting[0])
+            if refusal is None:
+                self._waiting.popleft()
+                self._refused_s = None
         if refusal is not None:
             self._wait_on(refusal)
-
-    def _give_waiting(self) -> RuntimeError | None:
-        """Give what waits to threads; return why there is none for the next."""
-        while self._waiting:
-            refusal = self._give(self._waiting[0])
-            if refusal is not None:
-                return refusal
-            self._waiting.popleft()
-            self._refused_s = None
-        return None
 
     def _give(self, chunk: Chunk) -> RuntimeError | None:
         """Give `chunk` to a thread, or return why there is none."""
@@ -257,9 +168,6 @@ class Threads:
         now = time.monotonic()
         self._refused_s = since_s = self._refused_s or now
         called = {going.chunk.job.id for going in list(self._running.values())}
-        for job_id in called:  # their threads take what follows by themselves
-            if job_id in self._crowds:
-                self._put_back(self._crowds[job_id])
         # In this order: a thread is idle before its chunk is not called any more.
         if now - since_s >= PATIENCE_S and not self._idle:
             for chunk in [one for one in self._waiting if one.job.id not in called]:
@@ -276,16 +184,13 @@ class Threads:
         """Let the items of `chunk` have failed for which there is no thread."""
         self._waiting.remove(chunk)
         count = 1 if chunk.job.stop_on_error else len(chunk.items)
-        outcomes: list[Outcome] = [_no_thread(refusal) for _ in range(count)]
-        self._finish(chunk, Usage(count, 0.0, 0.0), outcomes)
+        self._host.report(chunk, [_no_thread(refusal) for _ in range(count)])
+        self._host.finish(chunk, Usage(count, 0.0, 0.0))
 
     # -- calls that have had their `item_timeout`; by the engine ---------------------
 
     def _let_go_of_overdue(self) -> None:
         """Let go of calls that have had their time, and look again in time."""
-        for crowd in self._crowds.values():  # what begins later has its time as well
-            if crowd.job.item_timeout_s is not None:
-                self._alarm.within(crowd.job.item_timeout_s)
         for going in list(self._running.values()):
             limit_s = going.chunk.job.item_timeout_s
             if limit_s is None:
@@ -316,10 +221,10 @@ class Threads:
         calls, chunk = going.reported + len(outcomes) + 1, going.chunk
         index = chunk.items[calls - 1].index
         outcomes.append(Error(ItemTimeoutError(index, limit_s)))
+        self._host.report(chunk, outcomes)
         wall_s = time.perf_counter() - going.began_s
-        usage = Usage(calls, wall_s, 0.0, let_go=(index,))
-        self._finish(chunk, usage, outcomes)
-        self.allow(chunk.job)  # its crowd goes on with another thread
+        usage = Usage(calls, wall_s, 0.0, let_go=True, item=index)
+        self._host.finish(chunk, usage)
 
     # -- on the worker threads -------------------------------------------------------
 
@@ -337,34 +242,18 @@ class Threads:
         chunk = thread.take()
         if chunk is None:
             return False
-        while (following := self._serve_chunk(thread, chunk)) is not None:
-            chunk = following
-        if self._waiting:
-            self._host.post(self._give_out)
-        return True
-
-    def _serve_chunk(self, thread: _Thread, chunk: Chunk) -> Chunk | None:
-        """Call a chunk; return what this thread calls next, if that is known."""
         going = self._running.get(chunk.id)
-        crowd = self._parts.get(chunk.id, (None,))[0]
         usage = Usage(0, 0.0, 0.0)
         if going is not None:
             usage = self._call(going) if self._begins(thread) else self._refuse(going)
-        if crowd is None or not crowd.waits:
-            # Idle before it is finished: what follows the chunk comes back to this
-            # thread, with no other to be woken.
-            self._idle.append(thread)
-            if going is not None:
-                self._settle(going, usage)
-            return None
-        # One that was let go meanwhile has been replaced.
-        settled = going is not None and self._settle(going, usage)
-        following = self._next_of(crowd) if settled and not self._closed else None
-        if following is None:
-            self._idle.append(thread)
-        else:
-            self._running[following.id] = Going(following)
-        return following
+        # Idle before it is finished: what follows the chunk comes back to this
+        # thread, with no other to be woken.
+        self._idle.append(thread)
+        if going is not None:
+            self._settle(going, usage)
+        if self._waiting:
+            self._host.post(self._give_out)
+        return True
 
     def _begins(self, thread: _Thread) -> bool:
         """Return whether the thread can call items; first it calls the initializer."""
@@ -419,14 +308,11 @@ class Threads:
             if going.chunk.id in self._running:
                 self._report_rest(going)
 
-    def _settle(self, going: Going, usage: Usage) -> bool:
-        """Finish a chunk, unless somebody has; return whether this did."""
+    def _settle(self, going: Going, usage: Usage) -> None:
         with going.lock:
-            if self._running.pop(going.chunk.id, None) is None:
-                return False
-            outcomes, going.unreported = going.unreported, []
-            self._finish(going.chunk, usage, outcomes)
-            return True
+            if self._running.pop(going.chunk.id, None) is not None:
+                self._report_rest(going)
+                self._host.finish(going.chunk, usage)
 
     def _report_rest(self, going: Going) -> None:
         outcomes, going.unreported = going.unreported, []

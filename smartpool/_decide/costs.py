@@ -25,16 +25,8 @@ THREADS_START_S: Final = 0.0005
 THREADS_ITEM_S: Final = 3e-6
 """Handing one item of a chunk to a thread (benchmarks/costs.py)."""
 
-RELEASED_ITEM_S: Final = 20e-6
-"""The same where threads hand the GIL to one another, which the item lets go of
-(benchmarks/costs.py: an item that lets go of the GIL)."""
-
 PROCESS_START_S: Final = 0.05
 """Until a first worker process calls items (benchmarks/costs.py: cold start)."""
-
-MODULE_S: Final = 0.002
-"""What a worker takes longer to start for each module that the function needs
-(benchmarks/costs.py: a function that needs NumPy)."""
 
 PROCESS_WARM_S: Final = 0.001
 """The same where workers are up (benchmarks/costs.py: round trip)."""
@@ -57,20 +49,11 @@ def rest_s(workload: Workload, profile: Profile) -> float:
     return inf if workload.items is None else workload.items * profile.own_s
 
 
-def threads_s(
-    workload: Workload, profile: Profile, at_once: int, item_s: float = THREADS_ITEM_S
-) -> float:
-    """Return seconds that threads would take for the items that are left.
-
-    Args:
-        workload: What is left.
-        profile: What the first items showed.
-        at_once: Threads.
-        item_s: Seconds that handing over an item takes.
-    """
+def threads_s(workload: Workload, profile: Profile, at_once: int) -> float:
+    """Return seconds that threads would take for the items that are left."""
     if workload.items is None:
         return inf
-    each_s = profile.own_s / at_once + item_s
+    each_s = profile.own_s / at_once + THREADS_ITEM_S
     return THREADS_START_S + workload.items * each_s
 
 
@@ -103,8 +86,7 @@ def processes_s(workload: Workload, profile: Profile, workers: int) -> float:
     """
     items = 1000 if workload.items is None else workload.items
     warm = workload.warm_workers > 0
-    cold_s = PROCESS_START_S + workload.modules * MODULE_S
-    start_s = PROCESS_WARM_S if warm else cold_s
+    start_s = PROCESS_WARM_S if warm else PROCESS_START_S
     there_s = travel_s(profile)
     pace_s = max(there_s, (profile.own_s + there_s) / min(workers, max(1, items)))
     return start_s + items * pace_s

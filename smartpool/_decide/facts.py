@@ -62,7 +62,6 @@ class Workload:
             or if nobody has tried yet.
         rebinds: A global or nonlocal name that `fn` rebinds, or `None`.
         warm_workers: Worker processes of the pool that are up already.
-        modules: Modules that a worker has to import for the function, about.
         isolated: Why no item is to be called on the caller's thread, in words; `None` if
             they may be.
         ends_calls: Whether that is to end calls that take too long, or to outlive those
@@ -78,7 +77,6 @@ class Workload:
     unpicklable: str | None = None
     rebinds: str | None = None
     warm_workers: int = 0
-    modules: int = 0
     isolated: str | None = None
     ends_calls: bool = False
 
@@ -103,8 +101,8 @@ class Profile:
         heart_delay_s: How long that thread was ready to run and had no CPU.
         heart_slept_s: How long it slept on purpose, and saw nothing.
         late_beats: Share of the times it asked at which it had to wait.
-        others_share: CPU used by this program's other threads that run Python, as a
-            share of the time the probe took.
+        others_share: CPU used by this program's other threads, as a share of the
+            time the probe took.
         arg_bytes: Size of an item's arguments, pickled; `None` if not measured.
         result_bytes: Size of its result, pickled; `None` if not measured.
         pickle_s: Seconds to pickle and load both; `None` if not measured.
@@ -113,10 +111,6 @@ class Profile:
         contended: Whether threads were tried, and got into each other's way.
         finished: Whether the items measured had ended.
         where: Where they were called: ``"here"`` or ``"worker"``.
-        native_share: CPU used by threads that are none of Python's (those of a numerical
-            library, say), as a share of the time the probe took.
-        at_once: Calls at once that a run ended with, whose calls wait; `None` if none
-            has been measured.
     """
 
     calls: int
@@ -136,8 +130,6 @@ class Profile:
     contended: bool = False
     finished: bool = True
     where: Literal["here", "worker"] = "here"
-    native_share: float = 0.0
-    at_once: int | None = None
 
     @property
     def own_s(self) -> float:
@@ -169,24 +161,4 @@ def together(one: Profile, other: Profile) -> Profile:
         heart_slept_s=mean(one.heart_slept_s, other.heart_slept_s) or 0.0,
         late_beats=mean(one.late_beats, other.late_beats) or 0.0,
         others_share=max(one.others_share, other.others_share),
-        native_share=mean(one.native_share, other.native_share) or 0.0,
-    )
-
-
-def at_pace(profile: Profile, item_s: float) -> Profile:
-    """Return the profile of items that take `item_s` and do the same otherwise."""
-    by = item_s / profile.own_s if profile.own_s > 0 else 1.0
-
-    def scaled(seconds: float | None) -> float | None:
-        return None if seconds is None else seconds * by
-
-    return replace(
-        profile,
-        wall_s=profile.wall_s * by,
-        cpu_s=scaled(profile.cpu_s),
-        delay_s=scaled(profile.delay_s),
-        late_s=scaled(profile.late_s),
-        waited_s=scaled(profile.waited_s),
-        heart_delay_s=profile.heart_delay_s * by,
-        heart_slept_s=profile.heart_slept_s * by,
     )

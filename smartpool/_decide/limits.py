@@ -1,14 +1,14 @@
 """How many calls that wait may go on at once: a start, and a way to grow.
 
 The start is Little's law for a CPU: while one call waits, others can compute, so a
-core is full with 1 + wait / CPU calls. From there the number follows what is measured:
-`Growth`.
+core is full with 1 + wait / CPU calls. From there the number doubles while that
+brings more results a second.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Final
 
 START_MOST: Final = 256
 """More than this is reached by growing only: a guess between a trickle and a stampede.
@@ -32,21 +32,6 @@ GAIN: Final = 1.10
 """What a doubling has to bring, in results a second, to be followed by another:
 a guess."""
 
-KEEP: Final = 0.95
-"""With half as many calls at once this share of the results a second is as good:
-a guess, as large as a quiet machine's noise."""
-
-INFLATED: Final = 2.0
-"""Calls that take so many times as long as one takes at best wait for one another:
-a guess between noise and a queue that is as long as the work."""
-
-COLLAPSED: Final = 0.5
-"""What is left of the best rate when all is looked at anew: a guess."""
-
-BUSY: Final = 0.85
-"""Share of the CPUs that calls can use from which on more of them bring nothing:
-a guess."""
-
 
 def waits_at_once(wall_s: float, cpu_s: float, cpus: int) -> int:
     """Return how many calls fill the CPUs: 1 + wait / CPU for each of them."""
@@ -63,118 +48,27 @@ def ceiling(most: int, items: int | None, max_open_files: int | None) -> int:
     return max(1, most)
 
 
-Phase = Literal["up", "down", "settled"]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What a round of calls has brought: about as many results as calls at once.
-
-    Attributes:
-        results: Results that came.
-        seconds: In so many seconds.
-        call_s: Seconds that a call took, on average; 0 if not known.
-        busy: Share of the CPUs that they could use which they did use.
-    """
-
-    results: int
-    seconds: float
-    call_s: float = 0.0
-    busy: float = 0.0
-
-    @property
-    def rate(self) -> float:
-        """Results a second."""
-        return self.results / self.seconds if self.seconds > 0 else 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How many calls of one run go on at once, from window to window. Pure.
-
-    It doubles while that brings more results a second, and goes back to the best that
-    was seen when it does not. Where calls take much longer together than alone, or where
-    the first doubling is a loss, it halves as long as that costs nothing. Then it stays,
-    until the rate collapses.
+    """One run's way up. Pure: each step returns the next.
 
     Attributes:
         limit: Calls at once, now.
         most: Calls at once, at most.
-        base_s: Seconds that a call takes at best; 0 if nothing is known.
-        best: The limit with the best rate so far, and that rate; a rate of 0 is none.
-        phase: Where it is going.
+        rate: Results a second in the last window; 0 before the first.
+        settled: Whether a doubling has been seen to bring nothing.
     """
 
     limit: int
     most: int
-    base_s: float = 0.0
-    best: tuple[int, float] = (0, 0.0)
-    phase: Phase = "up"
+    rate: float = 0.0
+    settled: bool = False
 
-    @property
-    def settled(self) -> bool:
-        """Whether it stays as long as nothing changes."""
-        return self.phase == "settled"
-
-    def after(self, window: Window) -> Growth:
-        """Return what follows `window`, which went by with this limit."""
-        if window.rate <= 0:
-            return self
-        base_s = window.call_s
-        if self.base_s:
-            base_s = min(self.base_s, base_s or self.base_s)
-        return _FOLLOWS[self.phase](replace(self, base_s=base_s), window)
-
-    def refused(self) -> Growth:
-        """Return what follows when a call could not get what it needs: fewer."""
-        most = max(1, self.limit // 2)
-        return replace(self, limit=most, most=most, phase="settled")
-
-    def freed(self) -> Growth:
-        """Return what follows when it is known that no call is in another's way."""
-        return replace(self, limit=self.most, phase="settled")
-
-
-def _go_up(growth: Growth, window: Window) -> Growth:
-    best_at, best_rate = growth.best
-    crowded = _is_crowded(growth, window)
-    if best_rate and window.rate < best_rate * GAIN:
-        if window.rate < best_rate * KEEP:
-            return _halved(growth, best_at)  # too many already, perhaps
-        return replace(growth, limit=best_at, phase="settled")
-    growth = replace(growth, best=(growth.limit, window.rate))
-    if crowded and not best_rate:
-        return _halved(growth, growth.limit)
-    if window.busy >= BUSY or crowded or growth.limit >= growth.most:
-        return replace(growth, phase="settled")
-    return replace(growth, limit=min(growth.most, 2 * growth.limit))
-
-
-def _go_down(growth: Growth, window: Window) -> Growth:
-    best_at, best_rate = growth.best
-    if window.rate < best_rate * KEEP:
-        return replace(growth, limit=best_at, phase="settled")
-    growth = replace(growth, best=(growth.limit, window.rate))
-    if window.rate >= best_rate * GAIN or _is_crowded(growth, window):
-        return _halved(growth, growth.limit)
-    return replace(growth, phase="settled")
-
-
-def _stay(growth: Growth, window: Window) -> Growth:
-    collapsed = window.rate < growth.best[1] * COLLAPSED
-    if not (collapsed and _is_crowded(growth, window)):
-        return growth
-    return _halved(replace(growth, best=(growth.limit, window.rate)), growth.limit)
-
-
-def _halved(growth: Growth, limit: int) -> Growth:
-    if limit <= 1:
-        return replace(growth, limit=1, phase="settled")
-    return replace(growth, limit=limit // 2, phase="down")
-
-
-def _is_crowded(growth: Growth, window: Window) -> bool:
-    return growth.base_s > 0 and window.call_s > INFLATED * growth.base_s
-
-
-_FOLLOWS: Final = {"up": _go_up, "down": _go_down, "settled": _stay}
+    def after(self, results: int, seconds: float) -> Growth:
+        """Return what follows a window in which `results` came in `seconds`."""
+        rate = results / seconds if seconds > 0 else 0.0
+        if self.settled or self.limit >= self.most:
+            return Growth(self.limit, self.most, rate, self.settled)
+        if self.rate and rate < self.rate * GAIN:
+            return Growth(self.limit, self.most, rate, settled=True)
+        return Growth(min(self.most, self.limit * 2), self.most, rate)

@@ -49,9 +49,7 @@ def waiting_threads(facts: Facts, reason: Reason) -> Plan:
     most = limits.ceiling(
         bound or limits.THREADS_MOST, work.items, facts.machine.max_open_files
     )
-    known = facts.profile is not None and facts.profile.at_once is not None
-    first = limits.THREADS_MOST if known else limits.START_MOST
-    start = min(bound or first, facts.waiting_calls, most)
+    start = min(bound or limits.START_MOST, facts.waiting_calls, most)
     return planned(facts, "threads", max(1, start), reason, grow_to=most)
 
 

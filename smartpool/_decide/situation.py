@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Final
 
 from . import limits
 from .facts import Machine, Profile, Workload
 from .kinds import kind_of
 from .plan import Kind
-
-ROUNDED_UP: Final = 0.25
-"""So much less than a whole CPU is enough for another call: a guess. A library's threads
-that are busy for less than a seventh of the time, beside two CPUs, change nothing."""
 
 
 class Facts:
@@ -41,12 +36,6 @@ class Facts:
         return min(self.machine.cpus, self.workload.max_workers or self.machine.cpus)
 
     @property
-    def free_cpus(self) -> int:
-        """Calls that can compute side by side: each may keep several CPUs busy."""
-        each = 1 + (self.profile.native_share if self.profile is not None else 0.0)
-        return max(1, int(self.cpus / each + ROUNDED_UP))
-
-    @property
     def stays(self) -> str | None:
         """Why no item of this run can be called in another process; else `None`."""
         work, profile = self.workload, self.profile
@@ -65,10 +54,8 @@ class Facts:
 
     @cached_property
     def waiting_calls(self) -> int:
-        """Calls at once that Little's law asks for, or that an earlier run ended with."""
+        """Calls at once that Little's law asks for."""
         profile = self.profile
-        if profile is not None and profile.at_once is not None and self.kind == "io":
-            return profile.at_once
         if profile is None or profile.cpu_s is None:
             blind = self.workload.hint == "io"
             return limits.START_BLIND if blind else self.machine.cpus

@@ -10,13 +10,11 @@ from typing import Any
 from .._backends.base import Backend, Job
 from .._decide.costs import worth_moving
 from .._decide.facts import Machine, Profile, Workload
-from .._decide.limits import Growth
 from .._decide.plan import Plan, Reason
 from .._decide.rules import make_plan
 from .._errors import NotPicklableError
 from .._observe.budget import current_budget, set_budget
-from .._observe.imports import modules_behind
-from .._observe.learned import Learned, forget, recall, remember
+from .._observe.learned import Learned, remember
 from .._observe.machine import machine
 from .._observe.rebinding import rebinds
 from .._observe.sizes import with_refusal, with_sizes
@@ -50,7 +48,6 @@ class Deciding:
         self.profile: Profile | None = None
         self._unpicklable: str | None = None
         self._pickled: Any = None
-        self._travels = False
 
     def decide(
         self,
@@ -72,50 +69,9 @@ class Deciding:
         self.profile, self._unpicklable = profile, None
         plan = make_plan(host, work, profile)
         if plan.backend == "processes" and work.backend is None:
-            work = replace(
-                work,
-                rebinds=rebinds(self._request.fn),
-                modules=0 if work.warm_workers else modules_behind(self._request.fn),
-            )
+            work = replace(work, rebinds=rebinds(self._request.fn))
             plan = self._unless_it_stays(host, work, sample)
         return plan
-
-    def learn_limit(self, growth: Growth) -> None:
-        """Keep how many calls at once a run has ended with, whose calls wait."""
-        known = recall(self._request.fn)
-        if known is not None and known.kind == "io" and growth.best[1]:
-            at_once = growth.limit if growth.phase == "up" else growth.best[0]
-            profile = replace(known.profile, at_once=at_once)
-            remember(self._request.fn, replace(known, profile=profile))
-
-    def decide_as_learnt(self) -> Plan | None:
-        """Make the plan that earlier runs of the function lead to; `None`: none does.
-
-        What they have shown of its calls is taken for granted, until these show
-        something else. Not where the items are called here, one after the other: then a
-        probe costs nothing, and sees to it that a long one holds nobody back.
-        """
-        known = recall(self._request.fn)
-        if known is None or not known.profile.finished:
-            return None
-        if known.gil != self._context.run(machine).gil:
-            return None
-        profile, self._travels = known.profile, known.travels
-        plan = self.decide(profile)
-        # Whether items can travel, and what that costs, is looked at where it matters.
-        unseen = plan.backend == "processes" and not known.travels
-        stays = plan.rule == "stays-here" and profile.unpicklable is not None
-        here = plan.backend == "serial"
-        return None if here or unseen or stays or plan.kind == "unknown" else plan
-
-    def note_learnt(self) -> None:
-        """Note that the plan is made from what is learnt."""
-        text = "an earlier run has measured this function: no item was probed"
-        self._record.add(Reason("learnt", text))
-
-    def forget(self) -> None:
-        """Drop what earlier runs have shown: it does not fit."""
-        forget(self._request.fn)
 
     def worth_moving(self, profile: Profile, pending: int) -> bool:
         """Return whether what is left should be planned again.
@@ -129,16 +85,11 @@ class Deciding:
     def adopt(self, plan: Plan) -> Plan:
         """Take in that the last plan made is carried out, and return it."""
         self._record.plan_made(plan, self.profile)
-        self.learn(plan)
-        return plan
-
-    def learn(self, plan: Plan) -> None:
-        """Keep the last plan made, and what it was made from, for the runs to come."""
         if self.profile is not None and plan.kind != "unknown":
             unpicklable = self._unpicklable or self.profile.unpicklable
-            gil = self._context.run(machine).gil
-            known = Learned(plan, self.profile, unpicklable, gil, self._travels)
+            known = Learned(plan, self.profile, unpicklable)
             remember(self._request.fn, known)
+        return plan
 
     def note_gil(self) -> None:
         """Note that the GIL was switched on or off during the run."""
@@ -219,6 +170,5 @@ class Deciding:
             self._unpicklable = str(exc)
         if sample is not None and self.profile is not None:
             self.profile = with_refusal(self.profile, *sample)
-            self._travels = self.profile.unpicklable is None
         work = replace(work, unpicklable=self._unpicklable)
         return make_plan(host, work, self.profile)

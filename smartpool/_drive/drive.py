@@ -76,14 +76,9 @@ class Drive:
         """
         parts = self._parts
         parts.begin_clock()
-        if self._probes:
-            self._plan = self._decide_as_learnt()
         while not parts.over:
-            if self._elsewhere.goes_on:
+            if self._elsewhere.run is not None:
                 yield from self._elsewhere.batches(helps=self._probes)
-            elif self._elsewhere.comes_home:
-                yield from parts.delivery.drain()
-                yield from self._finish_here()
             elif self._plan is None and self._probes:
                 yield from self._probe()
             else:
@@ -124,22 +119,6 @@ class Drive:
         """Return the plan of a run of which no item is called beforehand."""
         deciding = self._parts.deciding
         return deciding.adopt(deciding.decide(None))
-
-    def _decide_as_learnt(self) -> Plan | None:
-        """Return the plan that earlier runs lead to; `None`: it has to be probed."""
-        deciding = self._parts.deciding
-        plan = deciding.decide_as_learnt()
-        if plan is not None:
-            deciding.adopt(plan)
-            deciding.note_learnt()
-        return plan
-
-    def _finish_here(self) -> Iterator[Batch]:
-        """Call what is left here, since it has come back."""
-        plan, self._elsewhere.comes_home = self._parts.record.plan, False
-        assert plan is not None
-        self._plan = plan
-        yield from self._carry_out(plan)
 
     def _carry_out(self, plan: Plan) -> Iterator[Batch]:
         if plan.backend != "serial":

@@ -13,7 +13,6 @@ from queue import Empty
 from typing import Final
 
 from .._aside import SIGNAL_S
-from .._decide.doubts import Doubt
 from .._decide.facts import Profile
 from .._decide.plan import Plan, Reason
 from .._errors import NotPicklableError
@@ -39,8 +38,6 @@ class Elsewhere:
     Attributes:
         run: The run, once it has begun.
         results_came: Whether workers have returned anything.
-        comes_home: Whether what is left is to be called by the caller, once nothing of
-            it goes on elsewhere any more.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -48,13 +45,11 @@ class Elsewhere:
         self._feeding: Feeding | None = None
         self.run: Run | None = None
         self.results_came: bool = False
-        self.comes_home: bool = False
-        self._cold = self._over = False
 
     @property
     def goes_on(self) -> bool:
         """Whether it has begun, and is not over."""
-        return self.run is not None and not (self._over or self._parts.over)
+        return self.run is not None and not self._parts.over
 
     def begin(self, plan: Plan) -> None:
         """Hand the run to the engine."""
@@ -67,23 +62,11 @@ class Elsewhere:
             parts.delivery.fail(exc)
             parts.over = True
             return
-        run = Run(
-            job,
-            plan,
-            backend,
-            parts.source.left,
-            parts.engine.cpus,
-            profile=parts.deciding.profile,
-            lazy=parts.options.lazy,
-            stats=None if self.run is None else self.run.stats,
-        )
-        self.comes_home = self._over = False
+        run = Run(job, plan, backend, parts.source.left, parts.engine.cpus)
         run.tenant.nested = parts.deciding.nested
         run.until_s = parts.until_s
-        expected_s = parts.expected_s
-        if expected_s is not None:
-            run.expect(expected_s, max(1, parts.here.calls))
-        self._cold = plan.backend == "processes" and not parts.engine.warm_workers()
+        if parts.here.item_s is not None:
+            run.expect(parts.here.item_s, parts.here.calls)
         self._feeding = Feeding(parts, run)
         # Known before it starts: an interrupt in between must find it to end it.
         self.run = run
@@ -97,7 +80,7 @@ class Elsewhere:
         """
         run = self.run
         assert run is not None
-        while self.goes_on:
+        while not self._parts.over:
             yield from self._parts.delivery.drain()
             helps = helps and self._help(run)
             if not helps:
@@ -116,7 +99,7 @@ class Elsewhere:
         # All of it: the next round of input may take long, and what is at the end may
         # be an error.
         with suppress(Empty):
-            while self.goes_on:
+            while not self._parts.over:
                 self._take_in(run, run.inbox.get_nowait())
 
     def nudge(self) -> None:
@@ -132,21 +115,20 @@ class Elsewhere:
     def close(self, *, at_once: bool) -> None:
         """End it, if it goes on, and wait until nothing of it is called any more."""
         run = self.run
-        if run is None or not self.goes_on:
+        if run is None or self._parts.over:
             return
         self._parts.engine.cancel(run, 0.0 if at_once else GRACE_S)
         self._wait_for_the_end(run)
 
     def abandon(self) -> None:
         """End it without a wait or a lock: for finalizers, on any thread."""
-        if self.run is not None and self.goes_on:
+        if self.run is not None and not self._parts.over:
             self._parts.engine.abandon_run(self.run)
 
     def _feed(self, run: Run) -> None:
         failed = self._parts.failed
         assert self._feeding is not None
-        if not self.comes_home:
-            self._feeding.top_up()
+        self._feeding.top_up()
         if self._parts.failed and not failed:
             self._parts.engine.cancel(run)
 
@@ -162,8 +144,8 @@ class Elsewhere:
                 feeding.take_back(items)
             case messages.Observed(profile):
                 self._plan_again(run, profile)
-            case messages.Doubted(doubt):
-                self._doubt(run, doubt)
+            case messages.Doubt(profile, text):
+                self._doubt(run, profile, text)
             case messages.Late():
                 self._parts.run_late()
             case messages.GilChanged():
@@ -178,11 +160,7 @@ class Elsewhere:
     def _end(self, error: BaseException | None) -> None:
         if error is not None:
             self._parts.delivery.fail(error)
-        self._over = True
-        if self.run is not None and self.run.together and not self._parts.failed:
-            self._parts.deciding.learn_limit(self.run.growth)
-        if self._parts.failed or not self.comes_home:
-            self._parts.end()
+        self._parts.end()
 
     def _take_outcomes(self, run: Run, outcomes: list[messages.Settled]) -> None:
         failed, self.results_came = self._parts.failed, True
@@ -191,8 +169,6 @@ class Elsewhere:
             self._parts.delivery.take(outcomes)
         else:
             self._parts.delivery.fail(error)
-        if isinstance(self._parts.delivery.error, NotPicklableError):
-            self._parts.deciding.forget()  # the next run looks whether its items travel
         # An error of an item has stopped it already; one of ours has not.
         if self._parts.failed and not failed:
             self._parts.engine.cancel(run)
@@ -201,25 +177,14 @@ class Elsewhere:
         pending = run.dispatcher.pending
         if pending or self._parts.source.left != 0:
             plan = self._parts.deciding.decide(profile, self._parts.sample, pending)
-            if plan.rule != "nothing-left":  # others go on: it is not alone
-                self._follow(run, plan)
+            self._follow(run, self._parts.deciding.adopt(plan))
 
-    def _doubt(self, run: Run, doubt: Doubt) -> None:
-        """Plan again, unless what does not fit changes nothing."""
-        parts, deciding, profile = self._parts, self._parts.deciding, doubt.profile
-        pending = run.dispatcher.pending
-        if parts.options.hint is not None or not (pending or parts.source.left):
+    def _doubt(self, run: Run, profile: Profile, text: str) -> None:
+        if self._parts.options.hint is not None:
             return
-        if not deciding.worth_moving(profile, pending):
-            deciding.forget()  # what was learnt: the next run looks for itself
-            return
-        plan = deciding.decide(profile, parts.sample, pending)
-        if doubt.whatever or plan.backend != run.plan.backend:
-            parts.record.add(Reason("not-as-planned", f"{doubt.text}: planned again"))
-            self._follow(run, plan)
-        else:
-            deciding.learn(plan)
-            run.profile = profile
+        if self._parts.deciding.worth_moving(profile, run.dispatcher.pending):
+            self._parts.record.add(Reason("not-as-planned", f"{text}: planned again"))
+            self._plan_again(run, profile)
 
     def _gil_changed(self, run: Run) -> None:
         if self._parts.options.backend is None and run.plan.backend == "threads":
@@ -229,14 +194,10 @@ class Elsewhere:
             self._plan_again(run, replace(profile, late_s=None, where="here"))
 
     def _follow(self, run: Run, plan: Plan) -> None:
-        """Have another plan carried out for what is left."""
-        self._parts.deciding.adopt(plan)
-        if self._parts.options.backend is not None:
-            return
-        if plan.backend == "serial":
-            if self._parts.options.isolated is None:
-                self.comes_home = True
-                self._parts.engine.send_home(run)
+        """Have the engine carry out another plan for what is left."""
+        if plan.backend == "serial" or self._parts.options.backend is not None:
+            # What was handed over stays where it is: to take it back for what is
+            # left would be worth little.
             return
         backend = self._parts.engine.backend(plan.backend)
         try:
@@ -244,7 +205,7 @@ class Elsewhere:
         except NotPicklableError as exc:
             self._parts.record.add(Reason("stays-here", str(exc)))
             return
-        self._parts.engine.switch(run, plan, backend, self._parts.deciding.profile)
+        self._parts.engine.switch(run, plan, backend)
 
     def _help(self, run: Run) -> bool:
         """Call an item here while worker processes start; return whether to go on.
@@ -252,8 +213,8 @@ class Elsewhere:
         Not when they are up: a busy thread here makes a worker's round trip of
         0.1 ms one of 5 ms (the switch interval).
         """
-        plan, item_s = run.plan, self._parts.expected_s
-        worth_it = self._cold and plan.kind == "cpu"
+        plan, item_s = run.plan, self._parts.here.item_s
+        worth_it = plan.backend == "processes" and plan.kind == "cpu"
         if not worth_it or item_s is None or item_s > HELP_BELOW_S:
             return False
         if self._parts.failed or self._feeding is None:

@@ -69,22 +69,18 @@ class Feeding:
     def _pull_and_feed(self, count: int) -> None:
         began = since = time.perf_counter()
         fed: list[Item] = []
-        # What travels is pickled one by one, which may take long.
-        at_once = 1 if self._run.backend.travels else FEED_ITEMS
-        while count > 0:
+        for left in range(count, 0, -1):
             if not fed and self._is_news(began):
-                self._wanted = count
+                self._wanted = left
                 return
-            items = self._source.next_items(min(count, at_once))
-            if not items:
+            item = self._source.next_item()
+            if item is None:
                 break
-            count -= len(items)
-            for item in items:
-                if self._encode(item):
-                    fed.append(item)
-                elif self._parts.failed:
-                    return
-            if fed and count and self._is_time(fed, since):
+            if self._encode(item):
+                fed.append(item)
+            elif self._parts.failed:
+                return
+            if fed and self._is_time(fed, since):
                 self._feed(fed, more=True)
                 fed, since = [], time.perf_counter()
         self._ended = self._source.left == 0
@@ -122,7 +118,7 @@ class Feeding:
         if window is None:
             if not self._options.lazy:
                 return sys.maxsize
-            window = WINDOWS * max(self._round, self._run.growth.limit)
+            window = WINDOWS * max(self._round, self._run.tenant.most)
         return window - self._outstanding()
 
     def _outstanding(self) -> int:
@@ -149,5 +145,4 @@ class Feeding:
             self._parts.delivery.take([(item, Error(exc))])
             return
         self._parts.record.kept_here(exc)
-        self._parts.deciding.forget()  # the next run looks whether its items travel
         self._parts.here.call_item(item)

@@ -62,14 +62,6 @@ class Parts:
         self.delivery.fail(self.late)
 
     @property
-    def expected_s(self) -> float | None:
-        """Seconds an item takes: called here, or else as learnt; `None`: not known."""
-        if self.here.item_s is not None:
-            return self.here.item_s
-        profile = self.deciding.profile
-        return None if profile is None else profile.own_s
-
-    @property
     def failed(self) -> bool:
         """Whether something has ended the run early."""
         return self.delivery.error is not None

@@ -73,7 +73,7 @@ class Record:
             for name, count in dict(stats.items).items():
                 on[name] = on.get(name, 0) + count
             loop_s += _loop_s(plan, self._profile, stats)
-            at_once = max(1, stats.most_at_once, run.job.most_at_once)
+            at_once = max(1, stats.most_at_once)
             calls_at_once = at_once + self.called_meanwhile
         planned = plan.backend
         backend = max(on, key=lambda name: (on[name], name == planned), default=planned)
@@ -87,7 +87,6 @@ class Record:
                 *(self.reasons or plan.reasons),
                 *_called_again(run),
                 *_let_go(run),
-                *_refused(run),
             ),
             items=sum(on.values()),
             on=on,
@@ -127,33 +126,20 @@ def _provisional(here: Here) -> Plan:
 
 def _let_go(run: Run | None) -> tuple[Reason, ...]:
     """Return a reason for calls that could not be ended, if there were any."""
-    items = [] if run is None else run.stats.let_go
-    count = len(items)
-    if not count:
+    count = 0 if run is None else run.stats.let_go
+    if run is None or not count:
         return ()
+    items = run.stats.let_go_items
     facts: dict[str, Fact] = {"calls": count}
     text = f"{count} calls could not be stopped, and go on by themselves"
     if count == 1:
         text = "1 call could not be stopped, and goes on by itself"
-    facts["first"] = items[0]
-    listed = ", ".join(map(str, items[:NAMED_MOST]))
-    text += f": item {listed}" if count == 1 else f": items {listed}"
-    text += " and others" if count > NAMED_MOST else ""
+    if items:
+        facts["first"] = items[0]
+        listed = ", ".join(map(str, items[:NAMED_MOST]))
+        text += f": item {listed}" if len(items) == 1 else f": items {listed}"
+        text += " and others" if len(items) > NAMED_MOST else ""
     return (Reason("let-go", text, facts),)
-
-
-def _refused(run: Run | None) -> tuple[Reason, ...]:
-    """Return a reason for fewer calls at once, if there were no descriptors left."""
-    count = 0 if run is None else run.stats.refused
-    if run is None or not count:
-        return ()
-    limit = run.growth.limit
-    calls = "1 call" if count == 1 else f"{count} calls"
-    text = (
-        f"{calls} found no descriptor left (EMFILE): from then on at most {limit} calls"
-        " at once"
-    )
-    return (Reason("descriptors", text, {"calls": count, "limit": limit}),)
 
 
 def _called_again(run: Run | None) -> tuple[Reason, ...]:

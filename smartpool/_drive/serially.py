@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from math import inf
 from typing import Any, Final
 
@@ -37,8 +37,7 @@ def serially(
     """
     expected_s = parts.here.item_s
     size = 1 if expected_s is None else _block_size(parts, expected_s)
-    yield from _call_taken_back(parts)
-    while not parts.over:
+    while True:
         if parts.engine.closed:
             parts.delivery.fail(PoolClosedError("the pool was closed"))
             parts.end()
@@ -58,16 +57,6 @@ def serially(
         if plan.rule != "pinned" and _got_dear(parts, expected_s, item_s, took_s):
             return True
         size = min(2 * size, _block_size(parts, item_s))
-    return False
-
-
-def _call_taken_back(parts: Parts) -> Iterator[Batch]:
-    """Call items that were pulled for another plan, which did not get to them."""
-    while not parts.over and (item := parts.source.next_back()) is not None:
-        parts.here.call_item(item)
-        if parts.failed or parts.is_late():
-            parts.end()
-        yield from parts.delivery.drain()
 
 
 def _call_block(parts: Parts, size: int, values: list[Any]) -> tuple[int, float]:

@@ -105,7 +105,7 @@ class Calling:
     ) -> None:
         known = Learned(_UNPLANNED, profile, unpicklable)
         plan = self._decide(fn, known).plan
-        remember(fn, Learned(plan, profile, unpicklable, gil_enabled()))
+        remember(fn, Learned(plan, profile, unpicklable))
 
     def _here(
         self,

@@ -29,15 +29,11 @@ class Learned:
         profile: What its calls showed.
         unpicklable: Why it, its arguments or its results cannot travel to a worker
             process; `None` if they can, or if nobody has tried.
-        gil: Whether the GIL was on.
-        travels: Whether its arguments and results have been seen to travel.
     """
 
     plan: Plan
     profile: Profile
     unpicklable: str | None = None
-    gil: bool = True
-    travels: bool = False
 
     @property
     def kind(self) -> Kind:

@@ -20,20 +20,13 @@ from typing import Final, Literal, Self
 
 from .._aside import SIGNAL_S
 from .._decide.facts import Profile
-from .switches import cpu_of_threads, own_switches, run_delay_s, switches_of
+from .switches import own_switches, run_delay_s, switches_of
 
 BEAT_S: Final = 0.001
 """How long the heart sleeps."""
 
 PUNCTUAL_S: Final = 0.0002
 """Lateness of a beat that timers and a wake-up explain (benchmarks/held.py)."""
-
-NATIVE_FROM: Final = 0.05
-"""CPU of other threads, as a share of the time, from which on it is looked at whose they
-are: a guess, half of what makes the GIL's state unclear."""
-
-PYTHON_LEAST: Final = 0.25
-"""That good part: a guess."""
 
 _Mark = tuple[float, float, int | None]  # wall time, CPU time, switches
 
@@ -72,7 +65,6 @@ class Meter:
         self._due: float | None = None
         self._heart: tuple[int, int] | None = None
         self._delay_0: float | None = None
-        self._others: tuple[float, dict[int, float]] | None = None
         self._end: _Reading | None = None
         self._apart_s = self._apart_cpu_s = 0.0
 
@@ -177,9 +169,6 @@ class Meter:
         wall_s, cpu_s = end.wall_s - begin.wall_s, end.cpu_s - begin.cpu_s
         others_s = end.process_s - begin.process_s - cpu_s - end.heart_cpu_s
         others_share = max(0.0, others_s / wall_s) if wall_s > 0 else 0.0
-        python_share = others_share
-        if others_share > NATIVE_FROM and self._is_native():
-            python_share = 0.0
         wall_s = max(0.0, wall_s - self._apart_s)
         cpu_s = max(0.0, cpu_s - self._apart_cpu_s)
         share = 1 / calls if item_s is None or wall_s <= 0 else item_s / wall_s
@@ -196,30 +185,10 @@ class Meter:
             heart_delay_s=end.heart_delay_s * share,
             heart_slept_s=self._beats * BEAT_S * share,
             late_beats=end.late_beats,
-            others_share=python_share,
-            native_share=others_share - python_share,
+            others_share=others_share,
             where=where,
             finished=finished,
         )
-
-    def _is_native(self) -> bool:
-        """Return whether other threads' CPU time is that of a library's threads.
-
-        Of a matrix product, say, that several of them compute. Where threads that run
-        Python have had a good part of it, all of it counts as theirs. Looked at from the
-        first beat on.
-        """
-        begun, now = self._others, cpu_of_threads()
-        if begun is None or now is None or self._native not in now:
-            return False
-        process_s, cpus = time.process_time() - begun[0], begun[1]
-        python_s = {one: now[one] - cpus.get(one, 0.0) for one in now}
-        own_s = sum(python_s.pop(one, 0.0) for one in self._own_threads())
-        return sum(python_s.values()) < PYTHON_LEAST * (process_s - own_s)
-
-    def _own_threads(self) -> list[int]:
-        heart = [] if self._heart is None else [self._heart[1]]
-        return [self._native, *heart]
 
     def _beat(self) -> None:
         clock, stop = time.perf_counter, self._stop
@@ -237,7 +206,6 @@ class Meter:
                     # lets go of the GIL: how long they take to get it back counts.
                     self._due = now
                     self._delay_0 = run_delay_s(self._native)
-                    self._others = _all_cpu_s()
                     self._add_lateness(clock(), slept=0)
                 if self._is_long(now):
                     stop.acquire()  # its clocks are read until the end
@@ -314,12 +282,6 @@ class _Reading:
         self.late_beats = self.waited_s = 0.0
         self.heart_cpu_s = 0.0
         self.heart_delay_s = 0.0
-
-
-def _all_cpu_s() -> tuple[float, dict[int, float]] | None:
-    """Return the CPU time of the program, and of its threads that run Python."""
-    threads = cpu_of_threads()
-    return None if threads is None else (time.process_time(), threads)
 
 
 def _late_s(now: float, due: float) -> float:

@@ -12,17 +12,8 @@ elsewhere nothing is known.
 from __future__ import annotations
 
 import os
-import sys
-import threading
-import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Final
 
-THREADS_MOST: Final = 64
-"""More threads than this are not asked for their CPU time, one by one: a guess."""
-
-_CPU_OF_THREAD = 6  # CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED, in the kernel's words
 _FIELD = b"\nvoluntary_ctxt_switches:"
 
 
@@ -54,37 +45,6 @@ def run_delay_s(thread_id: int) -> float | None:
     """
     try:
         return int(_read_of(thread_id, "schedstat").split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def cpu_of_threads() -> dict[int, float] | None:
-    """Return the CPU time of all threads that run Python, by their numbers; 2 µs each.
-
-    `None` if they are very many, or if it is not known: Linux only.
-    """
-    # Not `threading.enumerate`: an interrupt inside of it could leave its lock held, and
-    # no thread would start or end any more (see `_lock`).
-    active: dict[int, threading.Thread] = getattr(threading, "_active", {})
-    threads = list(active.values())
-    if len(threads) > THREADS_MOST or sys.platform != "linux":
-        return None
-    found: dict[int, float] = {}
-    for thread in threads:
-        number = thread.native_id
-        if number is not None:
-            # It may be over by now. The clock that the kernel has of a thread's number
-            # says so; `pthread_getcpuclockid` would not look.
-            with suppress(OSError):
-                found[number] = time.clock_gettime((~number << 3) | _CPU_OF_THREAD)
-    return found or None
-
-
-def run_delay_of_process_s(pid: int) -> float | None:
-    """Return the same for the main thread of another process; 10 µs."""
-    try:
-        with open(f"/proc/{pid}/schedstat", "rb") as file:
-            return int(file.read().split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return None
 

@@ -2,38 +2,29 @@
 
 Every item is in exactly one place: pending (fed, not placed), in flight (in a chunk
 that was placed and is not over) or settled (its outcome is known). A chunk settles
-its items in order, or, if they go together, in any order; what it has not settled when
-it ends was not called, and goes back to the front of what is pending.
+its items in order; what it has not settled when it ends was not called, and goes back
+to the front of what is pending.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from .._backends.base import Chunk, Item
 
 
 class Dispatcher:
-    """The items of one run, from being fed to being settled.
-
-    Attributes:
-        settled: Items whose outcome is known.
-        out: Items in flight whose outcome is not.
-        leaving: Whether all that is left goes back to the feeder for good.
-    """
+    """The items of one run, from being fed to being settled."""
 
     def __init__(self) -> None:
         self._pending: deque[Item] = deque()
         self._settled_of: dict[int, int] = {}
-        self._left_of: dict[int, dict[int, Item]] = {}
         self._chunks: dict[int, Chunk] = {}
         self._input_open = True
         self._given_back = 0
         self._stopped = False
-        self.leaving: bool = False
         self.settled: int = 0
-        self.out: int = 0
 
     @property
     def pending(self) -> int:
@@ -79,7 +70,7 @@ class Dispatcher:
     def give_back(self, count: int) -> None:
         """Say that items which were fed go back to the feeder, to be fed again."""
         self._given_back += count
-        self._input_open = not (self._stopped or self.leaving)
+        self._input_open = not self._stopped
 
     def take(self, count: int, most_bytes: int) -> list[Item]:
         """Take the next items, at least one, for a chunk.
@@ -104,35 +95,20 @@ class Dispatcher:
     def placed(self, chunk: Chunk) -> None:
         """Count the items of `chunk` as in flight."""
         self._chunks[chunk.id] = chunk
-        self.out += len(chunk.items)
-        if chunk.together:
-            self._left_of[chunk.id] = dict(enumerate(chunk.items))
-        else:
-            self._settled_of[chunk.id] = 0
+        self._settled_of[chunk.id] = 0
 
-    def settle(
-        self, chunk: Chunk, count: int, positions: Sequence[int] | None = None
-    ) -> list[Item]:
-        """Settle the next `count` items of `chunk`, or those there, and return them."""
-        if positions is not None:
-            left = self._left_of[chunk.id]
-            items = [left.pop(position) for position in positions]
-        else:
-            done = self._settled_of[chunk.id]
-            items = chunk.items[done : done + count]
-            self._settled_of[chunk.id] = done + len(items)
+    def settle(self, chunk: Chunk, count: int) -> list[Item]:
+        """Settle the next `count` items of `chunk` and return them."""
+        done = self._settled_of[chunk.id]
+        items = chunk.items[done : done + count]
+        self._settled_of[chunk.id] = done + len(items)
         self.settled += len(items)
-        self.out -= len(items)
         return items
 
     def finish(self, chunk: Chunk) -> list[Item]:
         """Take `chunk` out of flight; return its items that were not called."""
         del self._chunks[chunk.id]
-        if chunk.together:
-            rest = list(self._left_of.pop(chunk.id).values())
-        else:
-            rest = chunk.items[self._settled_of.pop(chunk.id) :]
-        self.out -= len(rest)
+        rest = chunk.items[self._settled_of.pop(chunk.id) :]
         return [] if self._stopped else rest
 
     def put_back(self, items: list[Item]) -> None:
@@ -145,12 +121,6 @@ class Dispatcher:
         items = list(self._pending)
         self._pending.clear()
         return items
-
-    def leave(self) -> list[Item]:
-        """Take back all that is pending, and place nothing more: the feeder does."""
-        self.leaving = True
-        self._input_open = False
-        return self.withdraw()
 
     def stop(self) -> None:
         """Drop what is pending and take nothing more: only what is in flight ends."""

@@ -36,7 +36,7 @@ from typing import Final, Protocol
 
 from .._aside import SIGNAL_S
 from .._backends.base import Backend, Chunk, Item, Job, Said, Usage, Watch
-from .._decide.facts import BackendName, Profile
+from .._decide.facts import BackendName
 from .._decide.plan import Plan
 from .._errors import PoolClosedError
 from .._observe.gil import gil_enabled
@@ -45,7 +45,7 @@ from .backends import Backends
 from .calls import Call, Calls, Lane
 from .closing import Closing
 from .direct import Direct, Directs
-from .messages import Doubted, GilChanged, Late, Observed, Over, Returned, Told, Want
+from .messages import GilChanged, Late, Observed, Outcomes, Over, Returned, Told, Want
 from .reactor import Reactor
 from .relief import Relief
 from .run import Run
@@ -59,10 +59,6 @@ IN_THE_PARENT: Final = "it goes on in the parent alone"
 
 CLOSE_S: Final = 2.0
 """How long closing waits for the engine's thread."""
-
-TELL_S: Final = 0.005
-"""A caller that waits for all results hears of some so often, at most: each time wakes
-its thread, which then competes with the calls for the GIL. A guess."""
 
 STARTS_END_EARLY: Final = sys.version_info[:2] == (3, 12)
 """Python 3.12 starts no thread any more once the main thread has come to its end, with
@@ -177,22 +173,9 @@ class Engine:
             lambda: self._feed(run, items, more=more, last=last, taken_back=taken_back)
         )
 
-    def switch(
-        self, run: Run, plan: Plan, backend: Backend, profile: Profile | None = None
-    ) -> None:
-        """Carry out another plan for what is left. What is in flight ends as it is.
-
-        Args:
-            run: The run.
-            plan: Its plan from now on.
-            backend: The backend of that.
-            profile: What the plan was made from.
-        """
-        self._reactor.hand_over(lambda: self._switch(run, plan, backend, profile))
-
-    def send_home(self, run: Run) -> None:
-        """Give back what is left: the caller calls it. What is in flight ends as it is."""
-        self._reactor.hand_over(lambda: self._send_home(run))
+    def switch(self, run: Run, plan: Plan, backend: Backend) -> None:
+        """Carry out another plan for what is left. What is in flight ends as it is."""
+        self._reactor.hand_over(lambda: self._switch(run, plan, backend))
 
     def cancel(self, run: Run, grace_s: float = GRACE_S) -> None:
         """Begin no further call; end those that still run after `grace_s` seconds."""
@@ -262,7 +245,7 @@ class Engine:
         for ref in self._begun.values():
             if (run := ref()) is not None:
                 run.inbox = SimpleQueue()  # its lock may be held, too
-                run.tell(Over(PoolClosedError(IN_THE_PARENT)))
+                run.inbox.put(Over(PoolClosedError(IN_THE_PARENT)))
 
     def close(self) -> None:
         """End all runs and all workers. An interrupt ends the wait for that alone.
@@ -282,25 +265,11 @@ class Engine:
         """Take in what became of the next items of `chunk`."""
         self._reactor.post(lambda: self._report(chunk, outcomes))
 
-    def report_some(
-        self,
-        chunk: Chunk,
-        positions: Sequence[int],
-        outcomes: Sequence[Outcome],
-        usage: Usage,
-    ) -> None:
-        """Take in what became of items of `chunk`, which goes together."""
-        self._reactor.post(lambda: self._report_some(chunk, positions, outcomes, usage))
-
     def finish(
         self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome] = ()
     ) -> None:
         """Take in that `chunk` is over."""
         self._reactor.post(lambda: self._finish(chunk, usage, outcomes))
-
-    def waits_for_clocks(self, job: Job) -> None:
-        """Let as many calls of `job` go on as may: they are in nobody's way."""
-        self._reactor.post(lambda: self._wait_for_clocks(job))
 
     def said(self, chunk: Chunk | None, said: Said) -> None:
         """Have what a worker has said handled where code of the user's may run."""
@@ -340,7 +309,7 @@ class Engine:
 
     def _start(self, run: Run) -> None:
         if self.closed:
-            run.tell(Over(PoolClosedError("the pool was closed")))
+            run.inbox.put(Over(PoolClosedError("the pool was closed")))
             return
         self._runs[run.job.id] = run
         self._gil = gil_enabled()
@@ -351,7 +320,7 @@ class Engine:
     def _is_late(self, run: Run) -> None:
         """Stop a run whose time is up, wherever its caller is."""
         if run.job.id in self._runs and not run.stopping:
-            run.tell(Late())
+            run.inbox.put(Late())
             self._cancel(run, GRACE_S)
 
     def _feed(
@@ -360,9 +329,6 @@ class Engine:
         if run.job.id not in self._runs:
             return
         run.asked = more
-        if run.dispatcher.leaving:
-            self._give_back(run, items)
-            return
         fits, others = run.split(items)
         run.dispatcher.feed(fits)
         if last:
@@ -379,53 +345,14 @@ class Engine:
             return
         if chunk.id not in run.backend_of:
             return
-        self._settle(run, run.dispatcher.settle(chunk, len(outcomes)), outcomes)
-
-    def _report_some(
-        self,
-        chunk: Chunk,
-        positions: Sequence[int],
-        outcomes: Sequence[Outcome],
-        usage: Usage,
-    ) -> None:
-        run = self._runs.get(chunk.job.id)
-        if run is None or chunk.id not in run.backend_of:
-            return
-        backend, _ = run.backend_of[chunk.id]
-        items = run.dispatcher.settle(chunk, len(outcomes), positions)
-        run.stats.count(backend.name, usage)
-        grown = run.learn(usage, backend)
-        run.look_for_refusals(outcomes)
-        self._settle(run, items, outcomes)
-        self._look_at(run)
-        if grown and not run.stopping:
-            run.backend.allow(run.job)
-        self._place_all()
-
-    def _wait_for_clocks(self, job: Job) -> None:
-        run = self._runs.get(job.id)
-        if run is not None and not run.stopping and run.wait_for_clocks():
-            run.backend.allow(job)
-            self._place_all()
-
-    def _settle(
-        self, run: Run, items: Sequence[Item], outcomes: Sequence[Outcome]
-    ) -> None:
-        """Tell what became of items, and stop the run if one of them has failed."""
+        items = run.dispatcher.settle(chunk, len(outcomes))
         settled = list(zip(items, outcomes, strict=False))
         if run.killed:  # what fails now was ended by us, and is no result
             settled = [one for one in settled if not one[1].failed]
-        if run.tell_soon(settled):
-            run.telling = self.call_later(TELL_S, run.tell_outcomes)
+        run.inbox.put(Outcomes(settled))
         # Not left to the caller, who may be long at the input, or at what it reads.
         if run.job.stop_on_error and any(outcome.failed for outcome in outcomes):
             self._cancel(run, GRACE_S)
-
-    def _look_at(self, run: Run) -> None:
-        """See whether all goes as planned."""
-        self._notice_gil(run)
-        if not run.stopping and (doubt := run.doubt()):
-            run.tell(Doubted(doubt))
 
     def _finish(self, chunk: Chunk, usage: Usage, outcomes: Sequence[Outcome]) -> None:
         run = self._runs.get(chunk.job.id)
@@ -443,13 +370,15 @@ class Engine:
         backend, share = run.backend_of.pop(chunk.id)
         self._scheduler.release(run.tenant, share)
         run.stats.count(backend.name, usage)
-        run.learn(usage, backend)
+        run.learn(usage)
         self._take_back(run, run.dispatcher.finish(chunk))
         if usage.profile is not None and not run.stopping:
-            run.tell(Observed(usage.profile))
+            run.inbox.put(Observed(usage.profile))
         elif chunk.observe:
             run.observe_again()
-        self._look_at(run)
+        self._notice_gil(run)
+        if not run.stopping and (doubt := run.doubt()):
+            run.inbox.put(doubt)
         self._place_all()
         self._end_if_over(run)
 
@@ -468,16 +397,13 @@ class Engine:
     def _said(self, chunk: Chunk | None, said: Said) -> None:
         run = None if chunk is None else self._runs.get(chunk.job.id)
         if run is not None:
-            run.tell(Told(said))
+            run.inbox.put(Told(said))
             return
         self._directs.adopt_all()
         if chunk is None or not self._calls.said(chunk, said):
             saying.call(said.deliver)
 
     def _take_back(self, run: Run, items: list[Item]) -> None:
-        if run.dispatcher.leaving:
-            self._give_back(run, items)
-            return
         fits, others = run.split(items)
         run.dispatcher.put_back(fits)
         self._give_back(run, others)
@@ -486,29 +412,18 @@ class Engine:
         """Have the caller feed items again that are not encoded for this backend."""
         if items and not run.stopping:
             run.dispatcher.give_back(len(items))
-            run.tell(Returned(items))
+            run.inbox.put(Returned(items))
 
     def _notice_gil(self, run: Run) -> None:
         gil = gil_enabled()
         if gil != self._gil and not run.stopping:
             self._gil = gil
             for other in self._runs.values():
-                other.tell(GilChanged())
+                other.inbox.put(GilChanged())
 
-    def _send_home(self, run: Run) -> None:
+    def _switch(self, run: Run, plan: Plan, backend: Backend) -> None:
         if run.job.id in self._runs and not run.stopping:
-            for one in self._backends_of(run):
-                one.recall(run.job)
-            self._give_back(run, run.dispatcher.leave())
-            self._end_if_over(run)
-
-    def _switch(
-        self, run: Run, plan: Plan, backend: Backend, profile: Profile | None = None
-    ) -> None:
-        if run.job.id in self._runs and not run.stopping:
-            for one in self._backends_of(run):
-                one.recall(run.job)
-            run.follow(plan, backend, profile)
+            run.follow(plan, backend, self.cpus)
             self._take_back(run, run.dispatcher.withdraw())
             self._place_all()
 
@@ -550,7 +465,7 @@ class Engine:
         wanted = run.input_wanted()
         if wanted:
             run.asked = True
-            run.tell(Want(wanted))
+            run.inbox.put(Want(wanted))
 
     def _end_if_over(self, run: Run, error: BaseException | None = None) -> None:
         if run.job.id in self._runs and run.dispatcher.over:
@@ -560,11 +475,11 @@ class Engine:
                 for backend in self._backends.made:
                     backend.forget(run.job)
             finally:
-                run.tell(Over(error))
+                run.inbox.put(Over(error))
 
     def _cancel(self, run: Run, grace_s: float) -> None:
         if run.job.id not in self._runs:
-            run.tell(Over())  # it never began, or it is over
+            run.inbox.put(Over())  # it never began, or it is over
             return
         run.stopping = True
         run.dispatcher.stop()
@@ -631,7 +546,7 @@ class Engine:
             with suppress(BaseException):
                 end()
         if self._runs.pop(run.job.id, None) is not None:
-            run.tell(Over(error))
+            run.inbox.put(Over(error))
 
     def _ends_of(self, run: Run) -> Iterator[Callable[[], None]]:
         """Yield all that is to be done when nothing of `run` is waited for."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._backends.base import Item, Said
-from .._decide.doubts import Doubt
 from .._decide.facts import Profile
 from .._outcome import Outcome
 
@@ -42,10 +41,16 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubted:
-    """The calls do not go as planned."""
+class Doubt:
+    """The calls do not go as planned.
 
-    doubt: Doubt
+    Attributes:
+        profile: What they showed.
+        text: What is wrong, in words.
+    """
+
+    profile: Profile
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ Message = (
     | Want
     | Returned
     | Observed
-    | Doubted
+    | Doubt
     | GilChanged
     | Late
     | Over

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from errno import EMFILE, ENFILE
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from math import ceil
 from queue import SimpleQueue
 from typing import Final
 
 from .._backends.base import Backend, Chunk, Item, Job, Usage, Watch
 from .._decide.chunks import TARGET_S, THREAD_TARGET_S, next_chunk_size
-from .._decide.doubts import LOOK_CALLS, LOOK_S, Doubt, Shown, doubt
 from .._decide.facts import Profile
-from .._decide.limits import Growth, Window
-from .._decide.plan import Plan
+from .._decide.limits import Growth
+from .._decide.plan import Plan, duration
 from .._decide.probing import ENOUGH_S
 from .._observe.gil import gil_enabled
-from .._outcome import Error, Outcome
 from .dispatcher import Dispatcher
-from .messages import Message, Outcomes, Settled
+from .messages import Doubt, Message
 from .scheduler import Tenant
 
 CHUNK_BYTES: Final = 4 << 20
@@ -31,12 +27,23 @@ AHEAD: Final = 2
 """Chunks for each place that are fed before they are needed: one would let a worker
 wait for the caller, more would only hold memory."""
 
-AHEAD_S: Final = 0.02
-"""Items that go together are placed for so long ahead at least: a guess, four of the
-interpreter's switch intervals."""
-
 FED_MOST: Final = 20_000
 """Items that are fed ahead, at most."""
+
+DOUBT_S: Final = 0.1
+"""So long after a plan for waiting it is checked whether the calls do wait: a guess."""
+
+CONTENDED: Final = 10.0
+"""Items on threads that take so many times longer than all threads' items would one
+after the other are in each other's way: with less than that, a busy machine or bigger
+items could be the reason. A guess; one shared dict on 3.13t makes it 260."""
+
+CONTENDED_CALLS: Final = 4
+"""Items that have to show it: a guess."""
+
+DOUBT_SHARE: Final = 0.7
+"""CPU that they use together, from which on that is in doubt: with the GIL on, calls
+that take turns use one CPU, and calls that wait next to none. A guess."""
 
 FADE: Final = 0.5
 """What counts of the items before, with each chunk, in the running mean of an item's
@@ -51,56 +58,34 @@ class Stats:
     busy_s: float = 0.0
     cpu_s: float = 0.0
     most_at_once: int = 0
-    let_go: list[int] = field(default_factory=list[int])
+    let_go: int = 0
+    let_go_items: list[int] = field(default_factory=list[int])
     crashed: list[int] = field(default_factory=list[int])
-    refused: int = 0
-    refusals_from: int = 0
-
-    @property
-    def called(self) -> int:
-        """Items that were called, on all backends."""
-        return sum(self.items.values())
+    chunks: int = 0
 
     @property
     def item_s(self) -> float:
         """Seconds an item took, on average."""
-        return self.busy_s / max(1, self.called)
+        return self.busy_s / max(1, sum(self.items.values()))
 
     def count(self, backend: str, usage: Usage) -> None:
-        """Add a chunk, or some of its items."""
+        """Add a chunk."""
         self.items[backend] = self.items.get(backend, 0) + usage.calls
         self.busy_s += usage.wall_s
         self.cpu_s += usage.cpu_s
         self.let_go += usage.let_go
+        if usage.item is not None:
+            self.let_go_items.append(usage.item)
         if usage.crashed is not None:
             self.crashed.append(usage.crashed)
+        self.chunks += 1
 
 
 class Run:
-    """The state of one run. All but `inbox` belongs to the engine.
-
-    Args:
-        job: What to call.
-        plan: How.
-        backend: Where.
-        profile: What the plan was made from; `None` if nothing was measured.
-        total: Items in all; `None` if not known.
-        cpus: CPUs of the pool.
-        lazy: Whether results are read one by one, so that none may wait for others.
-        stats: What was counted before, if it goes on with what came back.
-    """
+    """The state of one run. All but `inbox` belongs to the engine."""
 
     def __init__(
-        self,
-        job: Job,
-        plan: Plan,
-        backend: Backend,
-        total: int | None,
-        cpus: int,
-        *,
-        profile: Profile | None = None,
-        lazy: bool = True,
-        stats: Stats | None = None,
+        self, job: Job, plan: Plan, backend: Backend, total: int | None, cpus: int
     ) -> None:
         self.job: Job = job
         self.plan: Plan = plan
@@ -108,74 +93,38 @@ class Run:
         self.total: int | None = total
         self.inbox: SimpleQueue[Message] = SimpleQueue()
         self.dispatcher: Dispatcher = Dispatcher()
-        self.stats: Stats = stats or Stats()
+        self.stats: Stats = Stats()
         self.backend_of: dict[int, tuple[Backend, float]] = {}
         self.stopping: bool = False
         self.killed: bool = False
         self.grace: Watch | None = None
         self.until_s: float | None = None
         self.late: Watch | None = None
-        self.lazy: bool = lazy
-        self.telling: Watch | None = None
-        self._untold: list[Settled] = []
         # Whether a `Want` is not answered yet. A caller begins without one.
         self.asked: bool = True
         self.observe_next: bool = False
-        self._look_after_s = LOOK_S
+        self._doubted = False
         self._recent = (0.0, 0.0)
         self._measured = 0
         self._alone_s: float | None = None
-        self._cpus = cpus
-        self._shown: tuple[int, float, float] = (0, 0.0, 0.0)
+        self._window = (0, time.monotonic())
         self.tenant: Tenant = Tenant(share=1.0, most=1)
         self.growth: Growth = Growth(plan.concurrency, plan.grow_to)
-        self.follow(plan, backend, profile)
+        self.follow(plan, backend, cpus)
 
-    def follow(self, plan: Plan, backend: Backend, profile: Profile | None) -> None:
-        """Carry out `plan` from here on, which was made from `profile`."""
+    def follow(self, plan: Plan, backend: Backend, cpus: int) -> None:
+        """Carry out `plan` from here on."""
         self.plan, self.backend = plan, backend
-        self.profile: Profile | None = profile
         self.growth = Growth(plan.concurrency, plan.grow_to)
-        self._open_window()
-        self._look_from_now()
+        self._since = time.monotonic(), self.stats.cpu_s, sum(self.stats.items.values())
         # As long as it is not known what the function is, workers are asked.
         self.observe_next = plan.kind == "unknown" and plan.backend == "processes"
-        self.tenant.share = share_of(plan, self._cpus)
-        self.together: bool = goes_together(plan)
-        self._allow()
-
-    def _allow(self) -> None:
-        """Take in how many calls may go on at once: leases, or calls of its chunks."""
-        if self.together:
-            self.job.at_once, self.tenant.most = self.growth.limit, sys.maxsize
-        else:
-            self.tenant.most = self.growth.limit
-
-    def tell(self, message: Message) -> None:
-        """Tell the caller, after all outcomes that came before."""
-        self.tell_outcomes()
-        self.inbox.put(message)
-
-    def tell_outcomes(self) -> None:
-        """Tell the caller of the outcomes that it has not heard of yet."""
-        untold, self._untold = self._untold, []
-        if untold:
-            self.inbox.put(Outcomes(untold))
-
-    def tell_soon(self, settled: Sequence[Settled]) -> bool:
-        """Have the caller told of outcomes; return whether somebody has to see to it.
-
-        A caller that waits for all results is not woken for each of them.
-        """
-        first = not self._untold
-        self._untold += settled
-        if self.lazy or any([outcome.failed for _, outcome in settled]):  # noqa: C419
-            self.tell_outcomes()
-        return first and bool(self._untold)
+        self.tenant.share = share_of(plan, cpus)
+        self.tenant.most = plan.concurrency
 
     def end_timers(self) -> None:
         """Wait for no time any more: it is over."""
-        for timer in (self.grace, self.late, self.telling):
+        for timer in (self.grace, self.late):
             if timer is not None:
                 timer.cancel()
 
@@ -194,27 +143,8 @@ class Run:
 
     @property
     def wants_place(self) -> bool:
-        """Whether it has items that could be placed; if they go together, enough."""
-        pending = self.dispatcher.pending
-        if not (pending and self.together):
-            return pending > 0
-        return self._room >= min(pending, ceil(self._ahead / 4))
-
-    @property
-    def _ahead(self) -> int:
-        """Items that are placed ahead where they go together: no place stays empty.
-
-        That is for as long as the engine and the caller may take to see to it.
-        """
-        limit, item_s = self.growth.limit, self._item_s
-        ahead = AHEAD * limit
-        if item_s is not None and item_s < AHEAD_S:
-            ahead = max(ahead, int(min(limit * AHEAD_S / max(item_s, 1e-9), FED_MOST)))
-        return ahead
-
-    @property
-    def _room(self) -> int:
-        return self._ahead - self.dispatcher.out
+        """Whether it has an item that could be placed."""
+        return self.dispatcher.pending > 0
 
     @property
     def _item_s(self) -> float | None:
@@ -226,8 +156,8 @@ class Run:
         """Items that the next chunk gets."""
         if self.plan.chunksize is not None:
             return self.plan.chunksize
-        if self.together:
-            return max(1, self._room)
+        if self.plan.backend == "event_loop":
+            return 1
         rest = None
         if self.total is not None:
             rest = max(1, self.total - self.dispatcher.settled)
@@ -240,8 +170,7 @@ class Run:
         """Take the next chunk out of what is pending, for a lease of that share."""
         chunk = self._next_chunk()
         self.backend_of[chunk.id] = (self.backend, share)
-        if not self.together:
-            self.stats.most_at_once = max(self.stats.most_at_once, self.tenant.leases)
+        self.stats.most_at_once = max(self.stats.most_at_once, self.tenant.leases)
         return chunk
 
     def _next_chunk(self) -> Chunk:
@@ -249,121 +178,82 @@ class Run:
         if self.observe_next and self._item_s:
             size = max(size, ceil(ENOUGH_S / self._item_s))
         items = self.dispatcher.take(size, CHUNK_BYTES)
-        chunk = Chunk(
-            self.job, items, observe=self.observe_next, together=self.together
-        )
+        chunk = Chunk(self.job, items, observe=self.observe_next)
         self.observe_next = False
         self.dispatcher.placed(chunk)
         return chunk
 
     def input_wanted(self) -> int:
         """Return how many more items should be fed now; 0 if enough are there."""
-        ahead = self._ahead
-        if not self.together:
-            ahead = min(FED_MOST, AHEAD * self.tenant.most * self.chunk_size)
+        ahead = min(FED_MOST, AHEAD * self.tenant.most * self.chunk_size)
         missing = ahead - self.dispatcher.pending
         return missing if missing >= ceil(ahead / 2) else 0
 
-    def learn(self, usage: Usage, backend: Backend) -> bool:
-        """Take in what calls took; return whether more may go on at once now.
-
-        What was in flight when the plan changed says nothing of the new one.
-        """
+    def learn(self, usage: Usage) -> None:
+        """Take in what a chunk took."""
         if not usage.calls:
-            return False
-        if backend is self.backend:
-            calls, wall_s, cpu_s = self._shown
-            wall_s, cpu_s = wall_s + usage.wall_s, cpu_s + usage.cpu_s
-            self._shown = calls + usage.calls, wall_s, cpu_s
+            return
         # What was before counts for less with each chunk, and by its items.
         calls, wall_s = self._recent
         self._recent = calls * FADE + usage.calls, wall_s * FADE + usage.wall_s
         self._measured += usage.calls
-        return self._grow()
+        self._grow()
 
-    def _grow(self) -> bool:
-        """Allow more calls at once, or fewer, when a window of them is over.
+    def _grow(self) -> None:
+        """Allow more calls at once, once a window of them shows that it helps.
 
         A window is a whole round: as many results as there are calls at once.
         """
-        since_s, items, busy_s, cpu_s = self._window
-        before, stats = self.growth.limit, self.stats
-        results = stats.called - items
-        if self.tenant.share > 0 or results < before:
-            return False
-        seconds = time.monotonic() - since_s
-        usable = 1 if gil_enabled() else self._cpus
-        self.growth = self.growth.after(
-            Window(
-                results,
-                seconds,
-                call_s=(stats.busy_s - busy_s) / results,
-                busy=(stats.cpu_s - cpu_s) / max(seconds, 1e-9) / usable,
-            )
-        )
-        self._allow()
-        self._open_window()
-        return self.growth.limit > before
-
-    def _open_window(self) -> None:
-        stats = self.stats
-        self._window = time.monotonic(), stats.called, stats.busy_s, stats.cpu_s
-
-    def wait_for_clocks(self) -> bool:
-        """Take in that its calls wait for clocks alone; return whether more may go on."""
-        before = self.growth.limit
-        self.growth = self.growth.freed()
-        self._allow()
-        return self.growth.limit > before
-
-    def look_for_refusals(self, outcomes: Iterable[Outcome]) -> None:
-        """Have fewer calls at once if some of these could not get a descriptor.
-
-        Not once more for those that had begun before that.
-        """
-        refused = sum(map(is_refusal, outcomes))
-        if not refused or self.tenant.share > 0:
+        settled, since = self._window
+        results = self.dispatcher.settled - settled
+        if self.growth.limit >= self.growth.most or results < self.growth.limit:
             return
-        stats = self.stats
-        if stats.called >= stats.refusals_from:
-            stats.refusals_from = stats.called + self.growth.limit
-            self.growth = self.growth.refused()
-            self._allow()
-            self._open_window()
-        stats.refused += refused
+        now = time.monotonic()
+        self.growth = self.growth.after(results, now - since)
+        self.tenant.most = self.growth.limit
+        self._window = (self.dispatcher.settled, now)
 
     def doubt(self) -> Doubt | None:
-        """Return a doubt if the calls do not go as planned; seldom more than one."""
-        now, (since_s, delay_s) = time.monotonic(), self._looked
-        calls, wall_s, cpu_s = self._shown
-        if now - since_s < self._look_after_s or not calls:
+        """Return a doubt, once, if the calls do not go as planned."""
+        elapsed_s = time.monotonic() - self._since[0]
+        if self._doubted or elapsed_s < DOUBT_S:
             return None
-        shown = Shown(
-            calls,
-            wall_s,
-            cpu_s,
-            max(0.0, self.backend.delay_s() - delay_s),
-            now - since_s,
-            alone_s=self._alone_s,
-            gil=gil_enabled(),
-        )
-        found = doubt(self.plan, self.profile, shown)
-        if found is not None or shown.calls >= LOOK_CALLS:
-            self._look_from_now()  # else a few calls that take long would show nothing
-        if found is not None:
-            # Each time it is waited longer for the next: no to and fro.
-            self._look_after_s *= 2
-        return found
+        doubt = None
+        if self.plan.rule == "waits":
+            doubt = self._doubt_waiting(elapsed_s)
+        elif self.plan.rule == "gil-off":
+            doubt = self._doubt_scaling()
+        self._doubted = doubt is not None
+        return doubt
 
-    def _look_from_now(self) -> None:
-        self._looked = time.monotonic(), self.backend.delay_s()
-        self._shown = 0, 0.0, 0.0
+    def _doubt_waiting(self, elapsed_s: float) -> Doubt | None:
+        """Return a doubt if calls that should wait use a whole CPU together.
+
+        With the GIL on they may be taking turns.
+        """
+        _, cpu_s, calls = self._since
+        used_s = self.stats.cpu_s - cpu_s
+        if not gil_enabled() or used_s < DOUBT_SHARE * elapsed_s:
+            return None
+        each_s = used_s / max(1, sum(self.stats.items.values()) - calls)
+        profile = Profile(1, each_s, each_s, others_share=1.0)
+        return Doubt(profile, "calls that seemed to wait use a whole CPU together")
+
+    def _doubt_scaling(self) -> Doubt | None:
+        """Return a doubt if threads without a GIL are slower together than one."""
+        alone_s, item_s = self._alone_s, self.stats.item_s
+        if alone_s is None or sum(self.stats.items.values()) < CONTENDED_CALLS:
+            return None
+        if item_s < CONTENDED * self.plan.workers * alone_s:
+            return None
+        profile = Profile(1, alone_s, alone_s, contended=True)
+        text = f"an item takes {duration(item_s)} on threads, {duration(alone_s)} alone"
+        return Doubt(profile, text)
 
     def expect(self, item_s: float, measured: int) -> None:
         """Begin with what the probe has measured."""
         self._recent, self._measured = (measured, item_s * measured), measured
         self._alone_s = item_s
-        self.growth = replace(self.growth, base_s=item_s)
 
 
 def share_of(plan: Plan, cpus: int) -> float:
@@ -375,20 +265,3 @@ def share_of(plan: Plan, cpus: int) -> float:
     if plan.kind in ("io", "async") or plan.grow_to > plan.concurrency:
         return 0.0
     return min(1.0, cpus / plan.workers)
-
-
-def is_refusal(outcome: Outcome) -> bool:
-    """Return whether a call failed because there were no descriptors left."""
-    error = outcome.error if isinstance(outcome, Error) else None
-    return isinstance(error, OSError) and error.errno in (EMFILE, ENFILE)
-
-
-def goes_together(plan: Plan) -> bool:
-    """Return whether the plan's calls wait side by side, in no order.
-
-    Not in chunks that the user has asked for: those are called one after the other.
-    """
-    if plan.chunksize is not None:
-        return False
-    waits = plan.backend == "threads" and share_of(plan, 1) == 0
-    return waits or plan.backend == "event_loop"

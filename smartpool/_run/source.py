@@ -142,24 +142,6 @@ class Source:
             return Item(self.taken - 1, (element,) if self.unary else element)
         return None
 
-    def next_items(self, count: int) -> list[Item]:
-        """Pull up to `count` items, if they are there already; else one; none at the end.
-
-        Slices of lists are: the next element of what else there is may take its time.
-        """
-        if self._back or self._plain is None:
-            item = self.next_item()
-            return [] if item is None else [item]
-        first, unary = self.taken, self.unary
-        return [
-            Item(index, (element,) if unary else element)
-            for index, element in enumerate(self.block(count)[0], first)
-        ]
-
-    def next_back(self) -> Item | None:
-        """Return the next of those that were put back; `None` if there is none."""
-        return self._back.popleft() if self._back else None
-
     def put_back(self, items: list[Item]) -> None:
         """Have these come first."""
         self._back.extendleft(reversed(items))

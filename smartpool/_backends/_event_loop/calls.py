@@ -1,74 +1,70 @@
-"""What a loop keeps of a call."""
+"""What a loop keeps of a chunk, and how an item's coroutine becomes an outcome."""
 
 from __future__ import annotations
 
 import asyncio
-from itertools import count
-from typing import Final
+from typing import Any
 
 from ..._errors import ItemTimeoutError
-from ..._outcome import Error, Outcome
-from ..base import Chunk, Item, Job
-from ..crowd import Crowd, Part
-
-_call_ids: Final = count(1)
+from ..._outcome import Error, Outcome, Value, called
+from ..base import Arguments, Chunk
 
 
 class Call:
-    """An item that a loop has begun with.
+    """A chunk that was placed on a loop.
 
     Attributes:
-        crowd: What it belongs to.
-        part: Its chunk, and its position there.
-        outcome: What became of it, once that is known.
-        calling: Whether its function has been called, and has not come back.
-        since_s: Since when; `None` before.
-        expired: Whether it has had its `item_timeout`.
-        task: Its task, once the loop has made it.
-        id: Unique in this program.
+        outcomes: What became of its items so far.
+        calling: Whether one of them is being called.
+        called: Position of that one, or of the last one, and since when; `None` before.
+        expired: Position of the one that has had its `item_timeout`: the last one.
+        began_s: When its task began; `None` before.
+        task: That task, once the loop has made it.
     """
 
     __slots__ = (
+        "began_s",
+        "called",
         "calling",
-        "crowd",
+        "chunk",
         "expired",
-        "id",
-        "outcome",
-        "part",
-        "since_s",
+        "outcomes",
         "task",
     )
 
-    def __init__(self, crowd: Crowd, part: Part) -> None:
-        self.crowd = crowd
-        self.part = part
-        self.outcome: Outcome | None = None
+    def __init__(self, chunk: Chunk) -> None:
+        self.chunk = chunk
+        self.outcomes: list[Outcome] = []
         self.calling = False
-        self.since_s: float | None = None
-        self.expired = False
+        self.called: tuple[int, float] | None = None
+        self.expired: int | None = None
+        self.began_s: float | None = None
         self.task: asyncio.Task[None] | None = None
-        self.id = next(_call_ids)
 
-    @property
-    def job(self) -> Job:
-        """Whose it is."""
-        return self.crowd.job
-
-    @property
-    def chunk(self) -> Chunk:
-        """Which chunk it came with."""
-        return self.part[0].chunk
-
-    @property
-    def item(self) -> Item:
-        """What is called."""
-        return self.chunk.items[self.part[1]]
-
-    def outcome_at_the_end(self) -> Outcome | None:
-        """Return what became of it; `None` if it was not called, or is let go."""
-        if not self.expired:
-            return self.outcome
-        # Whatever it made of being cancelled: it has had its time.
-        item_timeout_s = self.job.item_timeout_s
+    def overdue(self) -> Error:
+        """Return what becomes of the item that has had its time."""
+        item_timeout_s = self.chunk.job.item_timeout_s
+        assert self.expired is not None
         assert item_timeout_s is not None
-        return Error(ItemTimeoutError(self.item.index, item_timeout_s))
+        index = self.chunk.items[self.expired].index
+        return Error(ItemTimeoutError(index, item_timeout_s))
+
+    def outcomes_at_the_end(self) -> list[Outcome]:
+        """Return a copy of all outcomes: the loop may go on with the call."""
+        outcomes = list(self.outcomes)
+        if self.expired is not None and len(outcomes) == self.expired:
+            outcomes.append(self.overdue())
+        return outcomes
+
+
+async def capture_awaited(fn: Any, args: Arguments) -> Outcome:  # noqa: ANN401
+    """Await `fn(*args)` once and return what became of it, `SystemExit` too."""
+    try:
+        return Value(await called(fn, args))
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise  # we are being ended; else it is the item's own doing
+        return Error(exc)
+    except BaseException as exc:  # noqa: BLE001 - the item's, whatever it is
+        return Error(exc)

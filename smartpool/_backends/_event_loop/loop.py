@@ -1,8 +1,8 @@
 """One event loop, and the thread of its own that it runs on.
 
-Who may do what with a call: whoever takes it out of `_calls` may end it. The loop's
-thread and the engine both do so, and only one of them finds it there. What has not begun
-is in a crowd's queue, where the same holds.
+Who may do what with a call: whoever takes it out of `_waiting` may begin it, or place
+it elsewhere; whoever takes it out of `_calls` may finish it. The loop's thread and the
+engine both do so, and only one of them finds it there.
 
 The loop runs until its end is asked for. What users' tasks and callbacks do to it is
 not that: `sys.exit` and `loop.stop` leave `run_forever`, and it is entered again. Only
@@ -16,20 +16,17 @@ import inspect
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from ... import _aside
 from ..._errors import SmartPoolError
-from ..._outcome import Error, Value, called
-from ..base import Chunk, Host, Job
-from ..crowd import TOGETHER_S, Crowd, Part
-from .calls import Call
-
-MANY: Final = 10
-"""So many calls that have begun together show what their like wait for: a guess."""
+from ..._outcome import Error, Outcome
+from ..base import Chunk, Host, Item, Job, Usage
+from .calls import Call, capture_awaited
 
 CANCEL_S: Final = 0.3
 """How long a cancelled coroutine may take to clean up before it is let go: a guess. It
@@ -41,15 +38,15 @@ class Loop:
 
     Args:
         host: Who is told what became of the chunks.
+        cancelled: Jobs of which no further call may begin, by their ids.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, cancelled: set[int]) -> None:
         self._host = host
+        self._cancelled = cancelled
         self._loop = asyncio.new_event_loop()
+        self._waiting: deque[Call] = deque()
         self._woken = False
-        self._told_s = 0.0
-        self._own_fds = _registered(self._loop)
-        self._crowds: dict[int, Crowd] = {}
         self._calls: dict[int, Call] = {}
         # How often it was asked for something, and has come to it: each is counted by
         # one thread alone.
@@ -90,18 +87,10 @@ class Loop:
         return threading.current_thread() is self._thread
 
     def place(self, chunk: Chunk) -> None:
-        """Have the loop call the items of `chunk`."""
-        self._crowd_for(chunk).add(chunk)
-        self.look_again()
-
-    def adopt(self, parts: Iterable[Part]) -> None:
-        """Have the loop call parts that another one has given away."""
-        for part in parts:
-            self._crowd_for(part[0].chunk).take([part])
-        self.look_again()
-
-    def look_again(self) -> None:
-        """Have the loop begin what may begin."""
+        """Have the loop call the items of `chunk`, one task for all of them."""
+        call = Call(chunk)
+        self._calls[chunk.id] = call
+        self._waiting.append(call)
         if not self._woken:
             # Many chunks are placed in one go: one wake-up serves them all. First the
             # flag: the loop may be quicker than this thread. If the wake-up fails,
@@ -112,89 +101,65 @@ class Loop:
             # Then the loop has looked for what is left, perhaps before this came.
             self._finish_all()
 
-    def has_begun(self, job: Job) -> bool:
-        """Return whether it has begun with any call of `job`, or has none."""
-        crowds = self._crowds_of(job)
-        return not crowds or any(crowd.begun for crowd in crowds)
+    def has_begun(self, chunk: Chunk) -> bool:
+        """Return whether `chunk` does not wait any more."""
+        call = self._calls.get(chunk.id)
+        return call is None or call not in self._waiting
 
-    def withdraw(self, job: Job) -> list[Part]:
-        """Take back what the loop has not begun of `job`."""
-        return [part for crowd in self._crowds_of(job) for part in crowd.give_away()]
+    def withdraw(self, job: Job) -> list[Chunk]:
+        """Take back the chunks of `job` that the loop has not begun."""
+        calls = [call for call in self._of(job) if self._take_back(call)]
+        return [call.chunk for call in calls if self._calls.pop(call.chunk.id, None)]
 
-    def withdraw_unbegun(self, job: Job) -> list[Part]:
-        """Take back what has not been called yet of `job`.
+    def withdraw_unbegun(self, job: Job) -> list[Chunk]:
+        """Take back the chunks of `job` of which no item is called yet.
 
         Others than `withdraw` this takes those, too, that have a task: it may wait for
         its first step behind a call that blocks the loop.
         """
-        parts = self.withdraw(job)
-        for call in self._calls_of(job):
-            if call.calling or self._calls.pop(call.id, None) is None:
+        chunks = self.withdraw(job)
+        for call in self._of(job):
+            if call.calling or self._calls.pop(call.chunk.id, None) is None:
                 continue
             # Who is about to call looks after having said so: one of us sees the other.
             if not call.calling:
-                call.crowd.give_up(call.part)
-                parts.append(call.part)
+                chunks.append(call.chunk)
                 continue
-            self._calls[call.id] = call
+            self._calls[call.chunk.id] = call
             self._ask(partial(self._finish_if_over, call))
-        return parts
-
-    def recall(self, job: Job) -> None:
-        """Finish the chunks of `job` without what has not begun."""
-        for crowd in self._crowds_of(job):
-            crowd.drop_waiting()
-
-    def cancel(self, job: Job) -> None:
-        """Begin no further call of `job`."""
-        for crowd in self._crowds_of(job):
-            crowd.stop()
+        return chunks
 
     def kill(self, what: Job | Chunk) -> None:
-        """Cancel the tasks of a job, or of one chunk, and begin no further one."""
-        self._drop_waiting(what)
-        calls = self._calls_of(what)
+        """Cancel the tasks of a job, or of one chunk."""
+        calls = self._of(what)
         if calls:
             # These, whatever becomes of them until the loop comes to it: a task that
             # has been let go meanwhile shall be cancelled, too.
             self._ask(partial(self._cancel, calls))
 
-    def jobs_in_time(self) -> list[Job]:
-        """Return the jobs it has whose items have an `item_timeout`."""
-        jobs = {crowd.job.id: crowd.job for crowd in list(self._crowds.values())}
-        return [job for job in jobs.values() if job.item_timeout_s is not None]
-
     def calls_in_time(self) -> list[Call]:
         """Return the calls whose items have an `item_timeout`."""
         calls = list(self._calls.values())
-        return [one for one in calls if one.job.item_timeout_s is not None]
+        return [one for one in calls if one.chunk.job.item_timeout_s is not None]
 
-    def expire(self, call: Call) -> None:
-        """Cancel a call that has had its time."""
-        call.expired = True
-        self._ask(partial(self._cancel, [call]))
+    def expire(self, call: Call, position: int) -> None:
+        """Cancel the call of an item, if it is still at that, and begin no other."""
+        call.expired = position
+        self._ask(partial(self._expire, call, position))
 
     def let_go_of(self, call: Call) -> None:
-        """Finish a call that has expired and was not ended by being cancelled."""
+        """Finish a chunk whose item has expired and was not ended by being cancelled."""
         self.give_up()
         self._finish(call, let_go=True)
-        call.crowd.tell_soon()
 
     def let_go(self, what: Job | Chunk) -> None:
         """Finish those chunks that are not over, whatever the loop does."""
-        self._drop_waiting(what)
-        calls = self._calls_of(what)
+        calls = self._of(what)
         if calls:
             self.give_up()
         for call in calls:
+            self._take_back(call)
             self._finish(call, let_go=call.calling)
-            call.crowd.tell_soon()
-
-    def forget(self, job: Job) -> None:
-        """Drop what is kept for `job`: all its chunks are finished."""
-        for key, crowd in list(self._crowds.items()):
-            if crowd.job is job:
-                self._left(key, crowd)
 
     def give_up(self) -> None:
         """Take it for blocked, until it has done what it was asked for so far."""
@@ -210,33 +175,19 @@ class Loop:
         if self._thread.is_alive() and not (self.blocked or self.is_current()):
             self._thread.join(max(0.0, timeout_s))
 
-    def _crowd_for(self, chunk: Chunk) -> Crowd:
-        """Return what `chunk` belongs to, made now if there is none."""
-        key = chunk.job.id if chunk.together else -chunk.id
-        crowd = self._crowds.get(key)
-        if crowd is None:
-            left, alone = partial(self._left, key), not chunk.together
-            crowd = Crowd(
-                self._host, chunk.job, left, one_by_one=alone, post=self._post
-            )
-            self._crowds[key] = crowd
-        return crowd
+    def _of(self, what: Job | Chunk) -> list[Call]:
+        return [
+            call
+            for call in list(self._calls.values())
+            if what in (call.chunk.job, call.chunk)
+        ]
 
-    def _left(self, key: int, crowd: Crowd) -> None:
-        if self._crowds.get(key) is crowd:
-            del self._crowds[key]
-
-    def _crowds_of(self, job: Job) -> list[Crowd]:
-        return [crowd for crowd in list(self._crowds.values()) if crowd.job is job]
-
-    def _calls_of(self, what: Job | Chunk) -> list[Call]:
-        calls = list(self._calls.values())
-        return [call for call in calls if what in (call.job, call.chunk)]
-
-    def _drop_waiting(self, what: Job | Chunk) -> None:
-        chunk = what if isinstance(what, Chunk) else None
-        for crowd in self._crowds_of(what if isinstance(what, Job) else what.job):
-            crowd.drop_waiting(chunk)
+    def _take_back(self, call: Call) -> bool:
+        try:
+            self._waiting.remove(call)
+        except ValueError:
+            return False
+        return True
 
     def _ask(self, callback: Callable[[], None]) -> None:
         """Have the loop call `callback`. Only for the engine, which counts."""
@@ -244,31 +195,18 @@ class Loop:
         with suppress(RuntimeError):  # it has ended, and whoever ends it finishes all
             self._loop.call_soon_threadsafe(self._answer, callback)
 
-    def _post(self, tell: Callable[[], None]) -> None:
-        """Have the engine call `tell`; if it has just done so, soon.
-
-        Many calls end in one turn of the loop. But the next one may take long, so what
-        ends after a while of quiet is told at once.
-        """
-        now_s = time.perf_counter()
-        if now_s - self._told_s > TOGETHER_S or not self.is_current():
-            self._told_s = now_s
-            self._host.post(tell)
-        else:
-            self._loop.call_soon(self._host.post, tell)
-
     def _finish(self, call: Call, *, let_go: bool = False) -> None:
-        """End a call with what it has, unless somebody has ended it."""
-        if self._calls.pop(call.id, None) is None:
+        """Finish a chunk with what it has, unless somebody has finished it."""
+        if self._calls.pop(call.chunk.id, None) is None:
             return
-        since_s, now_s = call.since_s, time.perf_counter()
-        call.crowd.end(
-            call.part,
-            call.outcome_at_the_end(),
-            0.0 if since_s is None else now_s - since_s,
-            let_go=let_go,
-            stops=call.expired and not call.chunk.together,
-        )
+        outcomes = call.outcomes_at_the_end()
+        began_s, now_s = call.began_s, time.perf_counter()
+        wall_s = 0.0 if began_s is None else now_s - began_s
+        if outcomes:
+            self._host.report(call.chunk, outcomes)
+        item = _item_let_go(call, len(outcomes)) if let_go else None
+        usage = Usage(len(outcomes), wall_s, 0.0, let_go=let_go, item=item)
+        self._host.finish(call.chunk, usage)
 
     def _finish_all(self) -> None:
         """Finish all chunks of a loop that has ended; those not begun go elsewhere."""
@@ -276,10 +214,8 @@ class Loop:
             if call.calling and self._error is not None:
                 error = SmartPoolError(f"its event loop broke: {self._error!r}")
                 error.__cause__ = self._error
-                call.outcome = Error(error)
+                call.outcomes.append(Error(error))
             self._finish(call)
-        for crowd in list(self._crowds.values()):  # what it has not told yet, too
-            crowd.drop_waiting()
 
     # -- on the loop's thread --------------------------------------------------------
 
@@ -315,68 +251,62 @@ class Loop:
         callback()
 
     def _begin(self) -> None:
-        # First the flag, then the parts: one that is placed in between is seen now,
+        # First the flag, then the chunks: one that is placed in between is seen now,
         # or wakes the loop again.
         self._woken = False
-        for crowd in list(self._crowds.values()):
-            self._begin_of(crowd)
+        with suppress(IndexError):  # the engine takes some back now and then
+            while True:
+                self._begin_one(self._waiting.popleft())
 
-    def _begin_of(self, crowd: Crowd) -> None:
-        """Begin the calls of `crowd` that may begin."""
-        begun = 0
-        while (part := crowd.begin()) is not None:
-            begun += 1
-            call = Call(crowd, part)
-            self._calls[call.id] = call
-            # Not by the loop's factory: that is the user's to set, to an eager one, say.
-            context = None if crowd.job.context is None else crowd.job.context.copy()
-            call.task = asyncio.Task(self._run(call), loop=self._loop, context=context)
-            # One that is cancelled before its first step never gets to its `finally`.
-            call.task.add_done_callback(partial(self._ended_task, call))
-        if begun >= MANY and crowd.waits:
-            # After their first steps, which come before it.
-            self._loop.call_soon(self._look_around, crowd.job)
+    def _begin_one(self, call: Call) -> None:
+        call.task = self._task(self._call(call), call.chunk.job)
+        # One that is cancelled before its first step never gets to its `finally`.
+        call.task.add_done_callback(lambda _: self._finish(call))
 
-    def _look_around(self, job: Job) -> None:
-        """Tell if all calls wait for clocks alone: then they are in nobody's way.
+    def _task(self, coroutine: Any, job: Job) -> asyncio.Task[Any]:  # noqa: ANN401
+        """Make a task with a context of its own.
 
-        What waits for a socket or a pipe has registered it; what waits for a thread uses
-        the loop's executor, as a rule. What else there is (an executor of the user's, a
-        library with threads of its own) has bounds of its own.
+        Not by the loop's factory: that is the user's to set, to an eager one, say.
         """
-        executor = getattr(self._loop, "_default_executor", None)
-        if executor is None and _registered(self._loop) == self._own_fds is not None:
-            self._host.waits_for_clocks(job)
+        context = None if job.context is None else job.context.copy()
+        return asyncio.Task(coroutine, loop=self._loop, context=context)
 
-    async def _run(self, call: Call) -> None:
-        """Call an item, in a task of its own."""
-        # First this, then the look: who lets go of it takes it out, then looks.
-        call.calling = True
+    async def _call(self, call: Call) -> None:
+        chunk, job = call.chunk, call.chunk.job
+        call.began_s = time.perf_counter()
         try:
-            if call.id in self._calls and not call.crowd.stopped:
-                call.since_s = time.perf_counter()
-                call.outcome = Value(await called(call.job.fn, call.item.arguments))
-        except asyncio.CancelledError as exc:
-            if call.task is not None and call.task.cancelling():
-                raise  # we are being ended; else it is the item's own doing
-            call.outcome = Error(exc)
-        except BaseException as exc:  # noqa: BLE001 - the item's, whatever it is
-            call.outcome = Error(exc)
+            for position, item in enumerate(chunk.items):
+                # First this, then the look: who lets go of it takes it out, then looks.
+                call.calling = True
+                if job.id in self._cancelled or chunk.id not in self._calls:
+                    break
+                call.called = position, time.perf_counter()
+                outcome = await self._call_item(chunk, item)
+                # Whatever it made of being cancelled: it has had its time.
+                expired = call.expired == position
+                call.outcomes.append(call.overdue() if expired else outcome)
+                call.calling = False
+                if expired or (outcome.failed and job.stop_on_error):
+                    break
         finally:
-            call.calling = False
             # At once: the next task's step may take long.
-            self._ended_call(call)
+            self._finish(call)
 
-    def _ended_call(self, call: Call) -> None:
-        self._finish(call)
-        self._begin_of(call.crowd)
+    async def _call_item(self, chunk: Chunk, item: Item) -> Outcome:
+        """Call an item in a context of its own: the chunk's task has the first's."""
+        call = capture_awaited(chunk.job.fn, item.arguments)
+        if item is chunk.items[0] or chunk.job.context is None:
+            return await call
+        outcome: Outcome = await self._task(call, chunk.job)
+        return outcome
 
-    def _ended_task(self, call: Call, _: object) -> None:
-        if call.id in self._calls:  # it was cancelled before its first step
-            self._ended_call(call)
+    def _expire(self, call: Call, position: int) -> None:
+        at = call.called
+        if call.calling and at is not None and at[0] == position and call.task:
+            call.task.cancel()
 
     def _finish_if_over(self, call: Call) -> None:
-        """End a call that was out of `_calls` for a moment, if its task saw that."""
+        """Finish a chunk that was out of `_calls` for a moment, if its task saw that."""
         if call.task is not None and call.task.done():
             self._finish(call)
 
@@ -402,14 +332,14 @@ class Loop:
             self._loop.stop()
 
 
+def _item_let_go(call: Call, outcomes: int) -> int | None:
+    """Return the index of the item that goes on by itself: perhaps the one expired."""
+    position = outcomes if call.expired is None else call.expired
+    items = call.chunk.items
+    return items[position].index if position < len(items) else None
+
+
 def _is_of_a_task(exc: BaseException) -> bool:
     """Return whether `exc` came out of a coroutine, and not of a plain callback."""
     frames = traceback.walk_tb(exc.__traceback__)
     return any(frame.f_code.co_flags & inspect.CO_COROUTINE for frame, _ in frames)
-
-
-def _registered(loop: asyncio.AbstractEventLoop) -> int | None:
-    """Return how many descriptors `loop` watches; `None` if it does not say."""
-    selector = getattr(loop, "_selector", None)
-    descriptors = None if selector is None else selector.get_map()
-    return None if descriptors is None else len(descriptors)

@@ -74,7 +74,7 @@ TINY: Final = Rule(
 def _at_once(facts: Facts) -> int:
     """Return how many calls could go on at once, at the very best."""
     if facts.kind in ("cpu", "nogil"):
-        return facts.free_cpus
+        return facts.cpus
     bound = facts.workload.max_workers
     return min(facts.waiting_calls, bound) if bound else facts.waiting_calls
 
@@ -85,15 +85,8 @@ def _goes_one_by_one(facts: Facts) -> bool:
 
 
 def _one_by_one(facts: Facts) -> Plan:
-    profile = facts.profile
     if facts.workload.max_workers == 1:
         text = "max_workers=1 allows one call at a time"
-    elif profile is not None and facts.free_cpus < facts.cpus:
-        text = (
-            f"a call keeps {1 + profile.native_share:.1f} CPUs busy by itself, of"
-            f" {facts.cpus}, with threads of its library ({what_showed(facts)}): more"
-            " calls at once would take turns"
-        )
     else:
         text = (
             f"the function works ({what_showed(facts)}) and there is"
@@ -104,8 +97,8 @@ def _one_by_one(facts: Facts) -> Plan:
 
 ONE_BY_ONE: Final = Rule(
     "one-by-one",
-    "no two calls could go on at once: the function works and there is one CPU, or it"
-    " computes on several by itself; or `max_workers=1`",
+    "no two calls could go on at once: the function works and there is one CPU,"
+    " or `max_workers=1`",
     "serial, here",
     _goes_one_by_one,
     _one_by_one,
@@ -115,9 +108,7 @@ ONE_BY_ONE: Final = Rule(
 def _best_s(facts: Facts) -> float:
     """Return what threads would take if they never stood in each other's way."""
     assert facts.profile is not None
-    handed = facts.kind == "nogil" and facts.machine.gil
-    item_s = costs.RELEASED_ITEM_S if handed else costs.THREADS_ITEM_S
-    return costs.threads_s(facts.workload, facts.profile, _at_once(facts), item_s)
+    return costs.threads_s(facts.workload, facts.profile, _at_once(facts))
 
 
 def _is_too_little(facts: Facts) -> bool:

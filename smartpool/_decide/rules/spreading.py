@@ -75,7 +75,7 @@ def _released(facts: Facts) -> Plan:
         " one thread a CPU"
     )
     reason = Reason("gil-released", text, measured_numbers(facts))
-    return planned(facts, "threads", facts.free_cpus, reason)
+    return planned(facts, "threads", facts.cpus, reason)
 
 
 GIL_RELEASED: Final = Rule(
@@ -99,7 +99,7 @@ def _off(facts: Facts) -> Plan:
         return waiting_threads(facts, Reason("gil-off", text, measured_numbers(facts)))
     text = f"the function works ({what_showed(facts)}) and the GIL is off: one thread a CPU"
     reason = Reason("gil-off", text, measured_numbers(facts))
-    return planned(facts, "threads", facts.free_cpus, reason)
+    return planned(facts, "threads", facts.cpus, reason)
 
 
 GIL_OFF: Final = Rule(
