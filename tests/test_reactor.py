@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from smartpool import _aside
 from smartpool._run.reactor import Reactor, Watched
 
 LIMIT_S = 30.0
@@ -469,6 +470,49 @@ def test_a_thread_that_cannot_start_is_not_waited_for(
     loop.call(lambda: came.append("accepted"))
 
     assert came == ["accepted"]
+
+
+@pytest.fixture
+def late(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> threading.Thread:
+    """Interrupt the start of the reactor's thread; return that one, not yet started."""
+    threads: list[threading.Thread] = []
+
+    def interrupted(thread: threading.Thread) -> None:
+        threads.append(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_aside, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            loop.reactor.hand_over(lambda: None)
+    return threads[0]
+
+
+def test_a_thread_that_comes_too_late_goes_again(
+    loop: Loop, late: threading.Thread
+) -> None:
+    """After a Ctrl-C in its start: one wake-up of two threads would reach one alone."""
+    first = loop.call(threading.current_thread)
+
+    late.start()
+    late.join(LIMIT_S)
+
+    assert not late.is_alive()
+    assert loop.call(threading.current_thread) is first
+
+
+def test_a_thread_that_comes_late_stays_if_it_is_alone(
+    loop: Loop, late: threading.Thread
+) -> None:
+    """What is handed over after that starts no other."""
+    here = threading.Event()
+    loop.reactor.leave(here.set)
+    assert loop.thread is None
+
+    late.start()
+
+    assert here.wait(LIMIT_S)
+    assert loop.call(threading.current_thread) is late
 
 
 def test_after_the_end_nothing_is_watched_and_no_time_comes(

@@ -266,13 +266,14 @@ class Reactor:
             _aside.start(self._thread)
         except BaseException:
             # There can be no more threads, or Ctrl-C came in between: the next call
-            # may try. Should this one run after all, two of them take turns: every
-            # step is under the lock.
+            # may try. This one may run after all: `_enter` says whether it stays.
             if self._thread.ident is None:
                 self._thread = None
             raise
 
     def _run(self) -> None:
+        if not self._enter():
+            return
         patience_s: float | None = 0.0
         while True:
             ready = self._select(patience_s)
@@ -300,6 +301,17 @@ class Reactor:
             if not self._closed:
                 self._events.append(partial(self._broken, exc))  # a step, like others
             return []
+
+    def _enter(self) -> bool:
+        """Return whether this thread is the one: false if another was started since.
+
+        Of two that wait for the same descriptors one wake-up would reach one alone, and
+        the other would never know that all has been closed.
+        """
+        thread = threading.current_thread()
+        with self._life:
+            self._thread = self._thread or thread
+            return self._thread is thread
 
     def _leave(self) -> bool:
         with self._life:
