@@ -272,9 +272,12 @@ class Run:
         if not usage.calls:
             return False
         if backend is self.backend:
-            calls, wall_s, cpu_s = self._shown
-            wall_s, cpu_s = wall_s + usage.wall_s, cpu_s + usage.cpu_s
-            self._shown = calls + usage.calls, wall_s, cpu_s
+            shown, shown_s, cpu_s = self._shown
+            self._shown = (
+                shown + usage.calls,
+                shown_s + usage.wall_s,
+                cpu_s + usage.cpu_s,
+            )
         # What was before counts for less with each chunk, and by its items.
         calls, wall_s = self._recent
         self._recent = calls * FADE + usage.calls, wall_s * FADE + usage.wall_s
