@@ -97,8 +97,9 @@ class Chunk:
 
     Attributes:
         observe: Whether to measure closely and return a profile with `Usage`.
-        together: Whether its items are called side by side. Only for backends on which
-            calls wait side by side: threads, and event loops.
+        together: Whether its items are called side by side: on threads and on event
+            loops; in worker processes those of an `async def`, all at once, where none
+            has a limit of its own (`item_timeout_s`, `crash_retries`).
         id: Unique in this program, and growing.
     """
 
@@ -174,7 +175,7 @@ class Host(Protocol):
 
         Items that were not reported have not been called, but for one whose worker
         crashed and that is to be called again: they are called elsewhere. Of a chunk
-        that goes together the usage counts no calls: they have been reported.
+        that goes together the usage counts what no report of some has counted.
         """
 
     def waits_for_clocks(self, job: Job) -> None:

@@ -21,12 +21,14 @@ Guarantees after a death: outcomes that the worker had finished are reported; th
 that it was calling, one at most, fails with `WorkerCrashError`, or with
 `ItemTimeoutError` if the worker was killed for it; those after it have not been called,
 and the chunk is finished without them. With `crash_retries` it is finished without the
-item at fault, too, until that has been called often enough.
+item at fault, too, until that has been called often enough. Of coroutines that went
+together in one worker all fail that had begun and not ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import ClassVar, Final
 
@@ -39,16 +41,16 @@ from .._observe.switches import run_delay_of_process_s
 from .._outcome import Error, Outcome
 from .._worker import wire
 from .._worker.descriptors import close
-from .._worker.memory import Packed, Parcel, close_all_in_child, is_apart
+from .._worker.memory import Packed, close_all_in_child
 from .._worker.pickling import loads
 from ._processes import payloads
 from ._processes.answer import Answer
 from ._processes.by_value import ByValue
 from ._processes.deaths import Death
 from ._processes.initializer import Uninitialized
-from ._processes.payloads import Encoded
 from ._processes.placing import Care, Placing
 from ._processes.said import Said
+from ._processes.taking import take_in, take_some_in
 from ._processes.worker import Placed, Worker
 from .base import Chunk, Host, Item, Job, Usage
 
@@ -275,12 +277,11 @@ class Processes:
         if placed is None or turn != worker.turn:
             close(worker.take(files))
             return
-        if files:
-            with fork_guard:  # until they are mapped, and closed
-                fds = worker.take(files)
-                outcomes = self._outcomes(placed, wire.unpack_records(records), fds)
-        else:
-            outcomes = self._outcomes(placed, wire.unpack_records(records))
+        with (
+            fork_guard if files else nullcontext()
+        ):  # until they are mapped, and closed
+            fds = worker.take(files) if files else ()
+            outcomes = self._take_in(placed, wire.unpack_records(records), fds)
         if finish is None:
             if outcomes:
                 self._host.report(placed.chunk, outcomes)
@@ -317,33 +318,33 @@ class Processes:
         self, placed: Placed, records: Iterable[tuple[int, int, memoryview]]
     ) -> None:
         """Report records of `placed`."""
-        outcomes = self._outcomes(placed, records)
+        outcomes = self._take_in(placed, records)
         if outcomes:
             self._host.report(placed.chunk, outcomes)
 
-    def _outcomes(
+    def _take_in(
         self,
         placed: Placed,
         records: Iterable[tuple[int, int, memoryview]],
         fds: Iterable[int] = (),
     ) -> list[Outcome]:
-        """Take in records of `placed`, each once, however often it came."""
-        outcomes: list[Outcome] = []
-        files = iter(fds)
-        for position, tag, data in records:
-            apart = tag == wire.VALUE and is_apart(data)
-            parcel = Parcel(data, next(files)) if apart else None
-            if position != placed.done:
-                if parcel is not None:
-                    parcel.close()
-                continue
-            if tag == wire.UNLOADABLE:
-                placed.unloadable = wire.unpack_unloadable(data)
-                break
-            outcomes.append(Encoded(tag, data, parcel))
-            placed.done += 1
-            placed.function.deaths = 0
-        return outcomes
+        """Take in records of `placed`; return what is to be reported in order.
+
+        Of a chunk that goes together that is nothing: it has been reported.
+        """
+        if not placed.chunk.together:
+            return take_in(placed, records, fds)
+        positions, outcomes = take_some_in(placed, records, fds)
+        self._report_some(placed, positions, outcomes)
+        return []
+
+    def _report_some(
+        self, placed: Placed, positions: Sequence[int], outcomes: Sequence[Outcome]
+    ) -> None:
+        """Report items of a chunk that goes together; at its end, what they took."""
+        if outcomes:
+            nothing = Usage(0, 0.0, 0.0)
+            self._host.report_some(placed.chunk, positions, outcomes, nothing)
 
     def _finish(
         self,
@@ -359,16 +360,23 @@ class Processes:
 
     def _fail_all(self, placed: Placed, outcome: Outcome) -> None:
         """Let `outcome` be what became of all items that are left, and finish it."""
-        left = len(placed.chunk.items) - placed.done
-        count = min(1, left) if placed.chunk.job.stop_on_error else left
-        placed.done += count
-        self._host.report(placed.chunk, [outcome] * count)
-        self._finish(placed)
+        left = range(placed.next, len(placed.chunk.items))
+        positions = left[:1] if placed.chunk.job.stop_on_error else left
+        self._fail_at(placed, positions, [outcome] * len(positions))
 
     def _fail(self, placed: Placed, outcome: Outcome) -> None:
         """Let `outcome` be what became of the next item of a chunk, and finish it."""
-        placed.done += 1
-        self._host.report(placed.chunk, [outcome])
+        self._fail_at(placed, [placed.next], [outcome])
+
+    def _fail_at(
+        self, placed: Placed, positions: Sequence[int], outcomes: list[Outcome]
+    ) -> None:
+        """Report what became of items of a chunk, and finish it."""
+        placed.done += len(outcomes)
+        if placed.chunk.together:
+            self._report_some(placed, positions, outcomes)
+        else:  # they are the next ones
+            self._host.report(placed.chunk, outcomes)
         self._finish(placed)
 
     # Going on after something went wrong.
@@ -382,25 +390,40 @@ class Processes:
         called = death.called
         if placed.unloadable is not None and not placed.cancelled:
             self._reload(placed, placed.unloadable)
+        elif placed.chunk.together and called is not None and not death.loading:
+            placed.function.deaths = 0
+            self._blame_all(placed, called, death)
         elif called is not None and called >= placed.done:
             placed.function.deaths = 0
-            self._blame(placed, placed.chunk.items[called], death)
+            self._blame(placed, called, death)
         elif placed.done > begun or placed.cancelled:
             self._finish(placed)
         else:
             self._count_death(placed, death)
 
-    def _blame(self, placed: Placed, item: Item, death: Death) -> None:
-        """Go on with a chunk of which a worker was calling `item` when it died."""
-        job = placed.chunk.job
+    def _blame(self, placed: Placed, called: int, death: Death) -> None:
+        """Go on with a chunk of which a worker was calling one item when it died."""
+        job, item = placed.chunk.job, placed.chunk.items[called]
         if death.overdue == death.called and job.item_timeout_s is not None:
-            self._fail(placed, Error(ItemTimeoutError(item.index, job.item_timeout_s)))
+            error = Error(ItemTimeoutError(item.index, job.item_timeout_s))
+            self._fail_at(placed, [called], [error])
             return
         item.crashes += 1
         if placed.cancelled or item.crashes > job.crash_retries:
-            self._fail(placed, _crash(item.index, death, item.crashes))
+            error = _crash(item.index, death, item.crashes)
+            self._fail_at(placed, [called], [error])
         else:
             self._finish(placed, crashed=item.index)
+
+    def _blame_all(self, placed: Placed, last: int, death: Death) -> None:
+        """Go on with a chunk that went together: all that had begun went down.
+
+        Whose step it was nobody knows, and none may be called twice.
+        """
+        items = placed.chunk.items
+        begun = [one for one in range(last + 1) if one not in placed.known]
+        errors: list[Outcome] = [_crash(items[one].index, death) for one in begun]
+        self._fail_at(placed, begun, errors)
 
     def _count_death(self, placed: Placed, death: Death) -> None:
         """Try again with a chunk of which the dead worker had called nothing."""

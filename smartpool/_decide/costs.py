@@ -48,6 +48,10 @@ MOVE_FROM_S: Final = 0.5
 start of one: what is in flight ends first, and the last calls look dearer than they
 are (the demo's `fetch` fell from a gain of 29 to 9 without it): a guess."""
 
+STEPS_S: Final = 0.0005
+"""CPU of a coroutine's steps from which on they compute: ten times what the loop itself
+takes for a call (benchmarks/costs.py: a coroutine)."""
+
 BYTES_PER_S: Final = 0.6e9
 """Bytes through a worker's socket, one way (benchmarks/costs.py: 4 MB)."""
 
@@ -119,3 +123,8 @@ def process_item_gains(profile: Profile, workers: int, pace_s: float) -> bool:
 def worth_moving(workload: Workload, profile: Profile) -> bool:
     """Return whether calls that do not go as planned should be planned again."""
     return profile.contended or rest_s(workload, profile) >= MOVE_FROM_S
+
+
+def computes_on_loop(profile: Profile | None) -> bool:
+    """Return whether the steps of a coroutine compute."""
+    return profile is not None and (profile.cpu_s or 0.0) >= STEPS_S

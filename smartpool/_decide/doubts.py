@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from .costs import STEPS_S
 from .facts import Profile, at_pace
 from .kinds import WAITS_BELOW, WORKS_ABOVE
 from .plan import Plan, duration
@@ -50,6 +51,10 @@ less, take turns: a guess."""
 WAITS_IN_PART: Final = 0.6
 """Share of CPU below which calls that seemed to compute are taken for such as wait, too:
 a guess, well below what a probe takes for work."""
+
+WAITS_AGAIN: Final = 2.0
+"""Coroutines that compute so many times less than is called computing go back to one
+loop: a guess, so that none goes to and fro."""
 
 OTHER_PACE: Final = 4.0
 """So many times longer or shorter than expected is something else: a guess, as in a plan
@@ -120,6 +125,8 @@ def doubt(plan: Plan, expected: Profile | None, shown: Shown) -> Doubt | None:
         _contend,
         _wait,
         _work,
+        _compute_on_the_loop,
+        _wait_on_loops,
         _have_another_pace,
     ]
     return next(
@@ -206,11 +213,38 @@ def _work(plan: Plan, expected: Profile | None, shown: Shown) -> Doubt | None:
     return Doubt(_profile(expected, shown), text)
 
 
+def _compute_on_the_loop(
+    plan: Plan, expected: Profile | None, shown: Shown
+) -> Doubt | None:
+    """The steps of coroutines may keep their loop busy: they go one after the other."""
+    each_s = shown.cpu_s / max(1, shown.calls)
+    busy = shown.cpu_s >= TOGETHER_SHARE * shown.elapsed_s
+    if plan.rule != "coroutines" or each_s < STEPS_S or not busy:
+        return None
+    if expected is not None and each_s <= OTHER_PACE * (expected.cpu_s or 0.0):
+        return None
+    text = f"the loop is busy: each call computes for {duration(each_s)}"
+    return Doubt(Profile(shown.calls, each_s, each_s), text, whatever=False)
+
+
+def _wait_on_loops(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:
+    """Coroutines in worker processes that should compute may only wait."""
+    each_s = shown.cpu_s / max(1, shown.calls)
+    if plan.rule != "coroutines-work" or shown.calls < LOOK_CALLS or shown.cpu_s <= 0:
+        return None
+    if each_s * WAITS_AGAIN > STEPS_S:
+        return None
+    text = f"each call computes for {duration(each_s)} only"
+    return Doubt(Profile(shown.calls, each_s, each_s), text)
+
+
 def _have_another_pace(
     plan: Plan, expected: Profile | None, shown: Shown
 ) -> Doubt | None:
     """Calls may take much longer than expected, or be much shorter."""
-    if expected is None or plan.kind == "unknown" or shown.calls < ENOUGH_CALLS:
+    if expected is None or plan.kind in ("unknown", "async"):
+        return None
+    if shown.calls < ENOUGH_CALLS:
         return None
     item_s, before_s = shown.item_s, expected.own_s
     if before_s / OTHER_PACE <= item_s <= OTHER_PACE * before_s:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from . import limits
@@ -73,3 +74,19 @@ def mixed_workers(facts: Facts) -> int:
 
 def mixed_processes(facts: Facts, reason: Reason) -> Plan:
     return planned(facts, "processes", mixed_workers(facts), reason)
+
+
+def coroutine_processes(facts: Facts, reason: Reason) -> Plan:
+    """Processes with a loop in each: one a CPU, and many calls at once in each.
+
+    One after the other where each call has a limit of its own, which is kept by ending
+    its process.
+    """
+    work = facts.workload
+    plan = planned(facts, "processes", facts.cpus, reason)
+    if work.ends_calls:
+        return plan
+    bound = work.max_workers
+    most = limits.COROUTINES_MOST if bound is None else bound // plan.workers
+    at_once = limits.ceiling(most, work.items, facts.machine.max_open_files)
+    return replace(plan, side_by_side=at_once)

@@ -41,6 +41,8 @@ class Plan:
         kind: What the function was taken for.
         chunksize: Items a chunk, fixed; `None` lets measurements choose.
         reasons: Why, the rule that decided first.
+        side_by_side: Coroutines that go on at once in each worker process, at most;
+            `None` where calls there go one after the other.
     """
 
     backend: BackendName
@@ -50,6 +52,7 @@ class Plan:
     kind: Kind
     chunksize: int | None
     reasons: tuple[Reason, ...]
+    side_by_side: int | None = None
 
     @property
     def rule(self) -> str:

@@ -45,9 +45,8 @@ class Drive:
         self._elsewhere = Elsewhere(parts)
         self._results = results
         options = request.options
-        self._probes = (
-            options.backend is None and not request.is_async and not options.isolated
-        )
+        self._learns = options.backend is None and not options.isolated
+        self._probes = self._learns and not request.is_async
         self._probing: Probing | None = None
         self._seen: Seen | None = None
         self._plan: Plan | None = None
@@ -76,7 +75,7 @@ class Drive:
         """
         parts = self._parts
         parts.begin_clock()
-        if self._probes:
+        if self._learns:
             self._plan = self._decide_as_learnt()
         while not parts.over:
             if self._elsewhere.goes_on:

@@ -21,6 +21,7 @@ from .._outcome import Value
 from .._run import messages
 from .._run.engine import GRACE_S
 from .._run.run import Run
+from .deciding import Sample
 from .delivery import Batch
 from .feeding import Feeding
 from .parts import Parts
@@ -187,6 +188,8 @@ class Elsewhere:
     def _take_outcomes(self, run: Run, outcomes: list[messages.Settled]) -> None:
         failed, self.results_came = self._parts.failed, True
         error = _unawaited(run, outcomes)
+        if run.job.is_async and self._parts.sample is None:
+            self._parts.sample = _sample(outcomes)
         if error is None:
             self._parts.delivery.take(outcomes)
         else:
@@ -278,6 +281,12 @@ class Elsewhere:
                 if isinstance(message, messages.Told):
                     message.said.deliver()
                 self._parts.over = isinstance(message, messages.Over)
+
+
+def _sample(outcomes: list[messages.Settled]) -> Sample | None:
+    """Return an item that was called, and what it returned, if there is one."""
+    values = ((item, one) for item, one in outcomes if isinstance(one, Value))
+    return next(((item.args, [one.value]) for item, one in values), None)
 
 
 def _unawaited(run: Run, outcomes: list[messages.Settled]) -> TypeError | None:

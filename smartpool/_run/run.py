@@ -43,6 +43,14 @@ FADE: Final = 0.5
 duration: a guess."""
 
 
+LONG_S: Final = 2.0
+"""CPU of a chunk of coroutines, at most: a plan can be changed after it. A guess."""
+
+IDLE_TIMES: Final = 4.0
+"""A chunk of coroutines computes for so many times as long as its worker has nothing to
+do at its end, while the last ones wait: a guess, four fifths of a CPU."""
+
+
 @dataclass(slots=True)
 class Stats:
     """What was counted while the run went on."""
@@ -124,6 +132,7 @@ class Run:
         self._look_after_s = LOOK_S
         self._recent = (0.0, 0.0)
         self._measured = 0
+        self._idle_s = 0.0
         self._alone_s: float | None = None
         self._cpus = cpus
         self._shown: tuple[int, float, float] = (0, 0.0, 0.0)
@@ -142,6 +151,9 @@ class Run:
         self.observe_next = plan.kind == "unknown" and plan.backend == "processes"
         self.tenant.share = share_of(plan, self._cpus)
         self.together: bool = goes_together(plan)
+        if plan.side_by_side is not None and profile is not None and profile.cpu_s:
+            # What a call took on a loop that was busy with others says nothing.
+            self._recent, self._measured = (1, profile.cpu_s), profile.calls
         self._allow()
 
     def _allow(self) -> None:
@@ -231,10 +243,19 @@ class Run:
         rest = None
         if self.total is not None:
             rest = max(1, self.total - self.dispatcher.settled)
-        target_s = THREAD_TARGET_S if self.plan.backend == "threads" else TARGET_S
-        return next_chunk_size(
-            rest, self.tenant.most, self._item_s, self._measured, target_s
+        size = next_chunk_size(
+            rest, self.tenant.most, self._item_s, self._measured, self._target_s
         )
+        return min(size, self.plan.side_by_side or size)
+
+    @property
+    def _target_s(self) -> float:
+        """Seconds that a chunk should take; of CPU, where its calls wait side by side."""
+        if self.plan.backend == "threads":
+            return THREAD_TARGET_S
+        if self.plan.side_by_side is None:
+            return TARGET_S
+        return min(LONG_S, max(TARGET_S, IDLE_TIMES * self._idle_s))
 
     def lease(self, share: float) -> Chunk:
         """Take the next chunk out of what is pending, for a lease of that share."""
@@ -250,7 +271,10 @@ class Run:
             size = max(size, ceil(ENOUGH_S / self._item_s))
         items = self.dispatcher.take(size, CHUNK_BYTES)
         chunk = Chunk(
-            self.job, items, observe=self.observe_next, together=self.together
+            self.job,
+            items,
+            observe=self.observe_next,
+            together=self.together or self.plan.side_by_side is not None,
         )
         self.observe_next = False
         self.dispatcher.placed(chunk)
@@ -279,8 +303,11 @@ class Run:
                 cpu_s + usage.cpu_s,
             )
         # What was before counts for less with each chunk, and by its items.
-        calls, wall_s = self._recent
-        self._recent = calls * FADE + usage.calls, wall_s * FADE + usage.wall_s
+        seconds, (calls, wall_s) = usage.wall_s, self._recent
+        if self.plan.side_by_side is not None:
+            seconds, idle_s = usage.cpu_s, max(0.0, usage.wall_s - usage.cpu_s)
+            self._idle_s = self._idle_s * FADE + idle_s * (1 - FADE)
+        self._recent = calls * FADE + usage.calls, wall_s * FADE + seconds
         self._measured += usage.calls
         return self._grow()
 
@@ -375,7 +402,8 @@ def share_of(plan: Plan, cpus: int) -> float:
     The calls of a plan together take all CPUs, at most. Those that wait take none:
     how many of them go on at once is for their growth to find out.
     """
-    if plan.kind in ("io", "async") or plan.grow_to > plan.concurrency:
+    on_a_loop = plan.kind == "async" and plan.backend == "event_loop"
+    if plan.kind == "io" or on_a_loop or plan.grow_to > plan.concurrency:
         return 0.0
     return min(1.0, cpus / plan.workers)
 

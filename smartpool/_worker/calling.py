@@ -55,7 +55,7 @@ def call_chunk(
         )
     else:
         finish = _timed(board, outbox, fn, first, payloads, stop_on_error, outcome)
-    _flush_streams()
+    flush_streams()
     outbox.flush(finish)
 
 
@@ -76,7 +76,7 @@ def _call_one(
     outbox.put(0, tag, data)
     shared[words.POSITION] = 0
     wall_s, cpu_s = (monotonic_ns() - begin_ns) / 1e9, thread_time() - begin_cpu_s
-    _flush_streams()
+    flush_streams()
     if type(data) is bytes and tag != wire.UNLOADABLE and len(data) < SHORT_BYTES:
         outbox.flush_one(wall_s, cpu_s, tag, data)
     else:
@@ -89,24 +89,40 @@ SHORT_BYTES: Final = 1 << 14
 
 def outcome(fn: Callable[..., Any], payload: Payload) -> tuple[int, bytes | Packed]:
     """Call `fn` and return what became of it: a tag, and bytes. Never raises."""
-    buffers = None
-    try:
-        if isinstance(payload, Parcel):
-            payload, buffers = payload.open()
-        args = loads(payload, buffers=buffers)
-    except BaseException as exc:  # noqa: BLE001 - user code runs in there
-        return unloadable(payload, buffers, exc)
-    del buffers
+    tag, args = load_arguments(payload)
+    if tag != wire.VALUE:
+        return tag, args
     try:
         # A list has the keywords, too: the calls of `submit` may have some.
         result = fn(*args) if type(args) is tuple else fn(*args[0], **args[1])
     except BaseException as exc:
         if nesting.forked:
             raise
-        return wire.ERROR, dump_error(exc.with_traceback(_below(exc.__traceback__)))
+        return raised(exc)
     if nesting.forked:  # what it shares with the worker is the worker's
         raise SystemExit
     del args  # before the result is pickled: they may be large
+    return pickled(result)
+
+
+def load_arguments(payload: Payload) -> tuple[int, Any]:
+    """Return `VALUE` and what to call the function with, or what came instead."""
+    buffers = None
+    try:
+        if isinstance(payload, Parcel):
+            payload, buffers = payload.open()
+        return wire.VALUE, loads(payload, buffers=buffers)
+    except BaseException as exc:  # noqa: BLE001 - user code runs in there
+        return unloadable(payload, buffers, exc)
+
+
+def raised(exc: BaseException) -> tuple[int, bytes]:
+    """Return the outcome of a call that raised `exc`."""
+    return wire.ERROR, dump_error(exc.with_traceback(_below(exc.__traceback__)))
+
+
+def pickled(result: object) -> tuple[int, bytes | Packed]:
+    """Return the outcome of a call that returned `result`."""
     try:
         return wire.VALUE, dumps_apart(result)[0]
     except OSError as exc:
@@ -216,7 +232,8 @@ def _loop(
     return position - first, now_ns
 
 
-def _flush_streams() -> None:
+def flush_streams() -> None:
+    """Have what calls have written go out."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

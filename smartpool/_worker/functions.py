@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .around import Around
+    from .awaiting import Awaited
 
 
 class Unloaded(Exception):  # noqa: N818 - a message to the parent
@@ -107,11 +108,20 @@ def _load(job: dict[str, Any]) -> Callable[..., Any]:
     if expected and fingerprint(fn) != expected:
         raise Unloaded(getattr(plain(fn), "__module__", None) or "", b"")
     if job["is_async"]:
-        from .awaiting import awaited
-
-        fn = awaited(fn)
+        return _awaited(fn, job["variables"])
     if job["variables"]:
         from .variables import with_variables
 
         fn = with_variables(fn, job["variables"])
     return fn
+
+
+def _awaited(fn: Callable[..., Any], variables: bytes) -> Awaited:
+    from .awaiting import Awaited
+
+    context = None
+    if variables:
+        from .variables import context_with
+
+        context = context_with(variables)
+    return Awaited(fn, context)

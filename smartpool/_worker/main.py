@@ -28,6 +28,7 @@ from .pickling import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from signal import SIGINT, signal
     from typing import Any
 
@@ -117,16 +118,31 @@ class _Worker:
         except Unloaded as why:
             self._link.send(wire.pack_unloaded(turn, why.module, why.error))
         else:
-            call_chunk(
-                self._board,
-                self._outbox,
-                fn,
-                first,
-                payloads,
-                stop_on_error=bool(flags & wire.STOP_ON_ERROR),
-                observe=bool(flags & wire.OBSERVE),
-            )
+            self._call_all(fn, flags, first, payloads)
         for payload in payloads if files else ():
             if type(payload) is Parcel:  # of an item that was not called, perhaps
                 payload.close()
         shared[words.PHASE] = words.IDLE
+
+    def _call_all(
+        self,
+        fn: Callable[..., Any],
+        flags: int,
+        first: int,
+        payloads: Sequence[Payload],
+    ) -> None:
+        if flags & wire.TOGETHER:
+            from .awaiting import Awaited, call_together
+
+            assert isinstance(fn, Awaited)
+            call_together(self._board, self._outbox, fn, payloads)
+            return
+        call_chunk(
+            self._board,
+            self._outbox,
+            fn,
+            first,
+            payloads,
+            stop_on_error=bool(flags & wire.STOP_ON_ERROR),
+            observe=bool(flags & wire.OBSERVE),
+        )

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def with_variables(fn: Callable[..., Any], pickled: bytes) -> Callable[..., Any]:
-    """Return a function that calls `fn` where those variables are set.
+def context_with(pickled: bytes) -> Context:
+    """Return a context in which those variables are set.
 
     One that cannot be had here is left out: it would be lost without all this, too.
     """
@@ -24,6 +24,12 @@ def with_variables(fn: Callable[..., Any], pickled: bytes) -> Callable[..., Any]
             context.run(_set, *loads(one))
         except Exception:  # noqa: BLE001, S112 - user code: imports, classes
             continue
+    return context
+
+
+def with_variables(fn: Callable[..., Any], pickled: bytes) -> Callable[..., Any]:
+    """Return a function that calls `fn` where those variables are set."""
+    context = context_with(pickled)
 
     def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever fn takes
         return context.copy().run(fn, *args, **kwargs)

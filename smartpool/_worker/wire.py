@@ -65,6 +65,7 @@ _ANSWER: Final = Struct("=BQ QBB QddQ QBQ")  # all of these, for one item
 OBSERVE: Final = 1  # flags of a chunk
 STOP_ON_ERROR: Final = 2
 ALONE: Final = 4  # a single call of a caller who may make the next one at once
+TOGETHER: Final = 8  # coroutines, side by side: outcomes come in any order
 
 SCRATCH_BYTES: Final = 1 << 16
 """Frames below this are read many at once; larger ones into a buffer of their own.
@@ -192,7 +193,7 @@ def pack_chunk(
     Args:
         turn: Which chunk it is.
         job_id: Whose.
-        flags: `OBSERVE`, `STOP_ON_ERROR`, `ALONE`.
+        flags: `OBSERVE`, `STOP_ON_ERROR`, `ALONE`, `TOGETHER`.
         first: The position of its first item.
         payloads: Its items.
         files: Memory files that come along, one for each payload that begins with

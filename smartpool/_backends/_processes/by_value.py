@@ -107,7 +107,7 @@ def _replace_function(job: Job, module: str) -> None:
 
 def _replace_arguments(placed: Placed) -> None:
     """Pickle all items that are left: they probably need the same."""
-    first, *rest = placed.chunk.items[placed.done :]
+    first, *rest = placed.chunk.items[placed.next :]
     first.payload = encode_args(first, placed.missing)
     for item in rest:
         with contextlib.suppress(NotPicklableError):  # told when its turn comes

@@ -39,12 +39,14 @@ class Death:
     """What is known of a worker's death.
 
     Attributes:
-        called: Position in its chunk of the item that it was calling, or `None`.
+        called: Position in its chunk of the item that it was calling, or `None`. Of
+            those of a chunk that goes together, the last that had begun.
         overdue: Position of the item for which it was killed, since that had taken
             longer than its `item_timeout`; `None` if it was not.
         code: How it ended, as `subprocess` has it; `None`: unknown.
         peak_bytes: The most memory that it had; `None` if not known.
         hint: What else speaks for a cause, in words; or "".
+        loading: Whether it had not begun with its calls.
     """
 
     called: int | None
@@ -52,6 +54,7 @@ class Death:
     code: int | None
     peak_bytes: int | None
     hint: str
+    loading: bool = False
 
 
 class Vitals:

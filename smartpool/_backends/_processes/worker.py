@@ -53,7 +53,10 @@ class Placed:
     """A chunk on its way through the backend, until it is finished.
 
     Attributes:
-        done: Items whose outcome has been reported, from the first on.
+        done: Items whose outcome has been reported: the first ones, unless the chunk
+            goes together.
+        known: Positions of those, if it does.
+        at: Position of the item, of such a chunk, that could not be loaded.
         wall_s: Seconds of calling so far.
         cpu_s: Seconds of CPU of that.
         cancelled: No further item of it is to be called.
@@ -64,10 +67,12 @@ class Placed:
     """
 
     __slots__ = (
+        "at",
         "cancelled",
         "chunk",
         "cpu_s",
         "done",
+        "known",
         "missing",
         "sent",
         "unloadable",
@@ -78,11 +83,18 @@ class Placed:
         """Begin with no item called."""
         self.chunk = chunk
         self.done = 0
+        self.known: set[int] = set()
+        self.at = 0
         self.wall_s = 0.0
         self.cpu_s = 0.0
         self.cancelled = self.sent = False
         self.missing: frozenset[str] = frozenset()
         self.unloadable: tuple[str, memoryview] | None = None
+
+    @property
+    def next(self) -> int:
+        """The position of the item that comes next, or that held the others up."""
+        return self.at if self.chunk.together else self.done
 
     def is_of(self, what: Job | Chunk | None) -> bool:
         """Return whether it is this chunk, or one of this job; `None` means any."""
@@ -195,6 +207,7 @@ class Worker:
         self._sent_at = time.monotonic()
         flags = wire.OBSERVE * chunk.observe
         flags |= wire.STOP_ON_ERROR * chunk.job.stop_on_error
+        flags |= wire.TOGETHER * chunk.together
         end = placed.done + min(len(chunk.items), self._most_calls - self.calls)
         payloads, files = _apart(chunk.items[placed.done : end])
         frame = wire.pack_chunk(
@@ -321,12 +334,19 @@ class Worker:
             return None
         return int(shared[words.POSITION]) - 1
 
+    @property
+    def loading(self) -> bool:
+        """Whether it was not calling yet what it was sent."""
+        return bool(self._board.words[words.PHASE] != words.CALLING)
+
     def death(self) -> Death:
         """Return what is known of how a dead worker ended."""
         code = ending.exit_code(self._process)
         peak_bytes = self._vitals.peak_bytes(ending.maxrss(self._process))
         hint = self._vitals.hint(code)
-        return Death(self.calling(), self.overdue, code, peak_bytes, hint)
+        return Death(
+            self.calling(), self.overdue, code, peak_bytes, hint, loading=self.loading
+        )
 
     def busy_s(self) -> float:
         """Return how long ago it was sent what it is calling."""

@@ -16,7 +16,8 @@ from typing import Final
 from ..facts import Machine, Profile, Workload
 from ..plan import Plan
 from ..situation import Facts
-from .asked import COROUTINES, PINNED
+from .asked import PINNED
+from .awaiting import COROUTINES, COROUTINES_WORK
 from .isolated import ISOLATED
 from .rule import Rule
 from .serially import NOTHING_LEFT, ONE_BY_ONE, TINY, TOO_LITTLE
@@ -34,6 +35,7 @@ from .staying import DEAR_TRAVEL, STAYS_HERE
 
 RULES: Final[tuple[Rule, ...]] = (
     PINNED,
+    COROUTINES_WORK,
     COROUTINES,
     ISOLATED,
     NOTHING_LEFT,

@@ -1,13 +1,20 @@
-"""Rules for what the user has said: a backend, or an `async def`."""
+"""The rule for a backend that the user has asked for."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from ..making import event_loop, mixed_processes, planned, waiting_threads
+from ..making import (
+    coroutine_processes,
+    event_loop,
+    mixed_processes,
+    planned,
+    waiting_threads,
+)
 from ..plan import Plan, Reason
 from ..sentences import not_kept
 from ..situation import Facts
+from .awaiting import with_hint
 from .rule import Rule
 
 
@@ -21,7 +28,9 @@ def _pinned(facts: Facts) -> Plan:
     if name == "serial":
         return planned(facts, "serial", 1, reason)
     if name == "event_loop":
-        return event_loop(facts, _with_hint(facts, reason))
+        return event_loop(facts, with_hint(facts, reason))
+    if name == "processes" and facts.kind == "async":
+        return coroutine_processes(facts, reason)
     if name == "threads" and facts.kind in ("io", "mixed", "unknown"):
         return waiting_threads(facts, reason)
     if facts.kind == "mixed" and name == "processes":
@@ -37,29 +46,4 @@ PINNED: Final = Rule(
     "that one, and no other",
     lambda facts: facts.workload.backend is not None,
     _pinned,
-)
-
-
-def _coroutines(facts: Facts) -> Plan:
-    text = "fn is an async def: its calls share one event loop, and wait side by side"
-    if lost := not_kept(facts):
-        text = f"{text}; {lost}"
-    return event_loop(facts, _with_hint(facts, Reason("coroutines", text)))
-
-
-def _with_hint(facts: Facts, reason: Reason) -> Reason:
-    """Return the reason, and that a hint is of no use here, if there is one."""
-    hint = facts.workload.hint
-    if hint is None:
-        return reason
-    text = f"{reason.text} (hint={hint!r} changes nothing for an async def yet)"
-    return Reason(reason.rule, text, {**reason.facts, "hint": hint})
-
-
-COROUTINES: Final = Rule(
-    "coroutines",
-    "`fn` is an `async def`",
-    "the event loop; the number of calls at once grows while that helps",
-    lambda facts: facts.workload.is_async,
-    _coroutines,
 )
