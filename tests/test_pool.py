@@ -751,6 +751,8 @@ def test_a_fork_while_our_locks_are_held(elsewhere: ThreadPoolExecutor) -> None:
 
         with held_on_another_thread(elsewhere, *locks):
             in_a_fork(in_the_child)
+        # A worker thread that had something to tell left it to who held `stepping`.
+        engine._reactor.look_again()
         deque(stream, maxlen=0)
 
 
