@@ -25,7 +25,7 @@ def own_peak_bytes() -> int:
     which this process was before, or which started it.
     """
     try:
-        with open("/proc/self/status", "rb") as file:
+        with open("/proc/self/status", "rb", buffering=0) as file:  # as in `ending`
             return int(file.read().partition(b"VmHWM:")[2].split(maxsplit=1)[0]) * 1024
     except (OSError, IndexError, ValueError):
         pass
