@@ -111,7 +111,10 @@ def test_each_backend_has_its_shape(
     if plan.backend == "event_loop":
         assert plan.workers == 1
     if workload.backend is None:
-        assert (plan.backend == "event_loop") == workload.is_async
+        assert (plan.kind == "async") == workload.is_async
+    if plan.backend == "event_loop":
+        assert workload.is_async or workload.backend == "event_loop"
+    assert plan.side_by_side is None or plan.backend == "processes"
 
 
 @any_facts
@@ -147,7 +150,7 @@ def test_without_a_gil_nothing_needs_processes(
 ) -> None:
     """Where the GIL is off, threads do what processes would do, but for being ended."""
     free = replace(machine, gil=False)
-    alone = replace(workload, backend=None, isolated=None)
+    alone = replace(workload, backend=None, isolated=None, is_async=False)
     plan = make_plan(free, alone, profile)
 
     assert plan.backend != "processes"

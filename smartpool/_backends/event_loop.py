@@ -187,9 +187,9 @@ class EventLoop:
 
         Nothing of it is bound to this loop.
         """
-        loop = self._loop_of(job)
-        if loop.has_begun(job):
-            return
+        loop = job.function
+        if not isinstance(loop, Loop) or loop.has_begun(job):
+            return  # it is called by another backend now, or here
         loop.give_up()
         with suppress(OSError, RuntimeError):  # there is no other: it goes on waiting
             self.prepare(job)
@@ -227,6 +227,8 @@ class EventLoop:
 
     def _move_what_waits(self, loop: Loop, job: Job) -> None:
         """Have another loop call what a blocked one has not begun."""
+        if not isinstance(job.function, Loop):  # it is called by another backend now
+            return
         with suppress(OSError, RuntimeError):  # there is no other: it goes on waiting
             self.prepare(job)
             self._loop_of(job).adopt(loop.withdraw_unbegun(job))

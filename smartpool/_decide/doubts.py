@@ -224,7 +224,7 @@ def _compute_on_the_loop(
     if expected is not None and each_s <= OTHER_PACE * (expected.cpu_s or 0.0):
         return None
     text = f"the loop is busy: each call computes for {duration(each_s)}"
-    return Doubt(Profile(shown.calls, each_s, each_s), text, whatever=False)
+    return Doubt(Profile(shown.calls, each_s, each_s), text)
 
 
 def _wait_on_loops(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:

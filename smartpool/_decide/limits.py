@@ -130,9 +130,15 @@ class Growth:
         most = max(1, self.limit // 2)
         return replace(self, limit=most, most=most, phase="settled")
 
-    def freed(self) -> Growth:
-        """Return what follows when it is known that no call is in another's way."""
-        return replace(self, limit=self.most, phase="settled")
+    def freed(self, most: int | None = None) -> Growth:
+        """Return what follows when it is known that no call is in another's way.
+
+        Args:
+            most: So many at once for now, if it is not known yet whether they compute.
+        """
+        if most is None or most >= self.most:
+            return replace(self, limit=self.most, phase="settled")
+        return replace(self, limit=max(self.limit, most))
 
 
 def _go_up(growth: Growth, window: Window) -> Growth:

@@ -201,7 +201,7 @@ class Elsewhere:
             self._parts.engine.cancel(run)
 
     def _plan_again(self, run: Run, profile: Profile) -> None:
-        pending = run.dispatcher.pending
+        pending = run.waiting
         if pending or self._parts.source.left != 0:
             plan = self._parts.deciding.decide(profile, self._parts.sample, pending)
             if plan.rule != "nothing-left":  # others go on: it is not alone
@@ -210,7 +210,7 @@ class Elsewhere:
     def _doubt(self, run: Run, doubt: Doubt) -> None:
         """Plan again, unless what does not fit changes nothing."""
         parts, deciding, profile = self._parts, self._parts.deciding, doubt.profile
-        pending = run.dispatcher.pending
+        pending = run.waiting
         if parts.options.hint is not None or not (pending or parts.source.left):
             return
         if not deciding.worth_moving(profile, pending):

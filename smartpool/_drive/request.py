@@ -289,10 +289,10 @@ def _check_isolated(isolated: str | None, backend: BackendName | None) -> None:
 def _check_backend_takes(
     backend: str, fn: Callable[..., Any], *, asynchronous: bool
 ) -> None:
-    if asynchronous and backend != "event_loop":
+    if asynchronous and backend not in ("event_loop", "processes"):
         raise ValueError(
-            f"backend must be 'event_loop' or None for an async def, not {backend!r};"
-            f" {name_of(fn)} is one"
+            "backend must be 'event_loop', 'processes' or None for an async def, not"
+            f" {backend!r}; {name_of(fn)} is one"
         )
     if not asynchronous and backend == "event_loop":
         raise ValueError(

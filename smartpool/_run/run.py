@@ -13,9 +13,10 @@ from typing import Final
 
 from .._backends.base import Backend, Chunk, Item, Job, Usage, Watch
 from .._decide.chunks import TARGET_S, THREAD_TARGET_S, next_chunk_size
-from .._decide.doubts import LOOK_CALLS, LOOK_S, Doubt, Shown, doubt
+from .._decide.costs import STEPS_S
+from .._decide.doubts import LOOK_CALLS, LOOK_S, WAITS_AGAIN, Doubt, Shown, doubt
 from .._decide.facts import Profile
-from .._decide.limits import Growth, Window
+from .._decide.limits import START_MOST, Growth, Window
 from .._decide.plan import Plan
 from .._decide.probing import ENOUGH_S
 from .._observe.gil import gil_enabled
@@ -133,6 +134,7 @@ class Run:
         self._recent = (0.0, 0.0)
         self._measured = 0
         self._idle_s = 0.0
+        self._clocks = False
         self._alone_s: float | None = None
         self._cpus = cpus
         self._shown: tuple[int, float, float] = (0, 0.0, 0.0)
@@ -211,6 +213,12 @@ class Run:
         if not (pending and self.together):
             return pending > 0
         return self._room >= min(pending, ceil(self._ahead / 4))
+
+    @property
+    def waiting(self) -> int:
+        """Items that were fed and have not begun, about; may be read on any thread."""
+        placed = max(0, self.dispatcher.out - self.growth.limit) if self.together else 0
+        return self.dispatcher.pending + placed
 
     @property
     def _ahead(self) -> int:
@@ -309,7 +317,8 @@ class Run:
             self._idle_s = self._idle_s * FADE + idle_s * (1 - FADE)
         self._recent = calls * FADE + usage.calls, wall_s * FADE + seconds
         self._measured += usage.calls
-        return self._grow()
+        freed = self._clocks and self._free()
+        return self._grow() or freed
 
     def _grow(self) -> bool:
         """Allow more calls at once, or fewer, when a window of them is over.
@@ -340,11 +349,33 @@ class Run:
         self._window = time.monotonic(), stats.called, stats.busy_s, stats.cpu_s
 
     def wait_for_clocks(self) -> bool:
-        """Take in that its calls wait for clocks alone; return whether more may go on."""
+        """Take in that its calls wait for clocks alone; return whether more may go on.
+
+        All of them may, once it is known that they do not compute as well: what has
+        begun cannot move to workers any more.
+        """
+        self._clocks = True
+        return self._free()
+
+    def _free(self) -> bool:
         before = self.growth.limit
-        self.growth = self.growth.freed()
-        self._allow()
+        cheap = self._cheap
+        if cheap is not None:
+            self._clocks = False
+        if cheap is not False:
+            self.growth = self.growth.freed(None if cheap else START_MOST)
+            self._allow()
         return self.growth.limit > before
+
+    @property
+    def _cheap(self) -> bool | None:
+        """Whether calls compute so little that one loop has CPU for all; `None`: unknown."""
+        calls, cpu_s = self.stats.called, self.stats.cpu_s
+        if calls < LOOK_CALLS:
+            if self.profile is None or self.profile.cpu_s is None:
+                return None
+            calls, cpu_s = 1, self.profile.cpu_s
+        return cpu_s / calls * WAITS_AGAIN < STEPS_S
 
     def look_for_refusals(self, outcomes: Iterable[Outcome]) -> None:
         """Have fewer calls at once if some of these could not get a descriptor.

@@ -7,19 +7,25 @@ the next call, as on the event loop of the parent's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from contextvars import Context
 from time import monotonic_ns, thread_time
-from typing import Any
 
 from . import board as words
 from . import nesting, wire
-from .board import Board
-from .calling import Payload, flush_streams, load_arguments, pickled, raised
-from .memory import Packed
-from .outbox import FLUSH_AFTER_NS, Outbox
+from .calling import flush_streams, load_arguments, pickled, raised
+from .outbox import FLUSH_AFTER_NS
 
-Arguments = tuple[Any, ...] | list[Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from contextvars import Context
+    from typing import Any
+
+    from .board import Board
+    from .calling import Payload
+    from .memory import Packed
+    from .outbox import Outbox
+
+    Arguments = tuple[Any, ...] | list[Any]
 
 _loops: list[asyncio.AbstractEventLoop] = []
 

@@ -57,7 +57,9 @@ def _coroutines(facts: Facts) -> Plan:
         text = f"{text}. Between their awaits they compute, but {_why_here(facts)}"
     if lost := not_kept(facts):
         text = f"{text}; {lost}"
-    return event_loop(facts, with_hint(facts, Reason("coroutines", text)))
+    reason = Reason("coroutines", text)
+    told = facts.workload.hint == "cpu"
+    return event_loop(facts, reason if told else with_hint(facts, reason))
 
 
 def _why_here(facts: Facts) -> str:
@@ -76,7 +78,7 @@ def _why_here(facts: Facts) -> str:
 def with_hint(facts: Facts, reason: Reason) -> Reason:
     """Return the reason, and that a hint is of no use here, if there is one."""
     hint = facts.workload.hint
-    if hint is None or hint == "cpu":
+    if hint is None:
         return reason
     text = f"{reason.text} (hint={hint!r} changes nothing for an async def)"
     return Reason(reason.rule, text, {**reason.facts, "hint": hint})
