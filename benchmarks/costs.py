@@ -8,6 +8,7 @@ two, on a quiet machine, is a reason to look at that constant again.
 from __future__ import annotations
 
 import _thread
+import asyncio
 import hashlib
 import os
 import threading
@@ -129,6 +130,19 @@ def released(repeat: int) -> Iterator[Row]:
 
 def _digest(data: bytes, _: object) -> bytes:
     return hashlib.sha256(data).digest()
+
+
+async def turn(_: object) -> None:
+    """Wait for one turn of the loop."""
+    await asyncio.sleep(0)
+
+
+def coroutines(repeat: int) -> Iterator[Row]:
+    """Yield what the event loop takes for a call that does nothing."""
+    items = range(5_000)
+    with SmartPool() as pool:
+        seconds = median_s(lambda: pool.run_parallel(turn, items), repeat)
+    yield Row("event loop: a coroutine", short(seconds / len(items)), "costs.STEPS_S")
 
 
 def long_items(repeat: int) -> Iterator[Row]:
@@ -341,6 +355,7 @@ def main() -> None:
         rows += memory(pool)
     rows += imports(repeat)
     rows += released(repeat)
+    rows += coroutines(repeat)
     rows += long_items(repeat)
     rows += loops(repeat)
     rows += overheads(repeat)

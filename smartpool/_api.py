@@ -104,7 +104,8 @@ def run_parallel(
             (computes and lets go of the GIL); `None` measures. It fixes what `fn` is
             taken for, not whether the work is worth spreading.
         backend: ``"serial"``, ``"threads"``, ``"processes"`` or ``"event_loop"``;
-            `None` decides. What was asked for is never left.
+            `None` decides. What was asked for is never left. An ``async def`` is
+            called on an event loop, or in ``"processes"`` with a loop in each.
         max_workers: Threads or processes, at most; calls at once for an
             ``async def``. `None` decides.
         chunksize: Items that travel together; `None` lets measurements choose.

@@ -112,3 +112,42 @@ def test_at_pace_keeps_what_parts_of_the_time_went_where(item_s: float) -> None:
     assert found.own_s == pytest.approx(item_s)
     assert (found.cpu_s or 0) / found.own_s == pytest.approx(0.004 / 0.009)
     assert kind_of(found, gil=True) == kind_of(profile, gil=True)
+
+
+def on_loops(calls: int, cpu_s: float, elapsed_s: float) -> Shown:
+    """Return what so many coroutines have shown, each with so much CPU of its own."""
+    return Shown(calls, calls * 0.05, calls * cpu_s, 0.0, elapsed_s)
+
+
+def of_coroutines(profile: Profile | None) -> Plan:
+    return make_plan(TWO_CPUS, Workload(items=5000, is_async=True), profile)
+
+
+STEPS = Profile(50, 0.002, 0.002)
+
+
+@pytest.mark.parametrize(
+    ("profile", "seen", "rule"),
+    [
+        (None, on_loops(50, 0.002, 0.1), "coroutines-work"),
+        (None, on_loops(50, 0.002, 0.5), None),  # there is CPU for more
+        (None, on_loops(4000, 0.00003, 0.1), None),  # it is the loop that is busy
+        (STEPS, on_loops(100, 0.002, 0.1), None),
+        (STEPS, on_loops(100, 0.0001, 0.1), "coroutines"),  # they wait now
+    ],
+)
+def test_coroutines_go_where_their_steps_belong(
+    profile: Profile | None, seen: Shown, rule: str | None
+) -> None:
+    """To loops of their own if they keep one busy, and back if they do not."""
+    found = doubt(of_coroutines(profile), profile, seen)
+
+    assert (found and of_coroutines(found.profile).rule) == rule
+
+
+def test_coroutines_that_stay_are_not_doubted_again() -> None:
+    """What they compute is known, and that they cannot leave."""
+    stuck = Workload(items=5000, is_async=True, unpicklable="a lambda")
+    plan = make_plan(TWO_CPUS, stuck, STEPS)
+
+    assert doubt(plan, STEPS, on_loops(50, 0.002, 0.1)) is None

@@ -195,3 +195,10 @@ def test_a_refusal_halves_for_good() -> None:
 def test_who_waits_for_clocks_alone_is_in_nobodys_way() -> None:
     """All that may go on at once do."""
     assert Growth(100, 5000).freed().limit == 5000
+
+
+def test_so_many_may_as_long_as_it_is_not_known_whether_they_compute() -> None:
+    """Never fewer than before, and never more than may be."""
+    assert Growth(100, 5000).freed(256).limit == 256
+    assert Growth(400, 5000).freed(256).limit == 400
+    assert Growth(100, 200).freed(256).limit == 200
