@@ -49,8 +49,8 @@ start of one: what is in flight ends first, and the last calls look dearer than 
 are (the demo's `fetch` fell from a gain of 29 to 9 without it): a guess."""
 
 STEPS_S: Final = 0.0005
-"""CPU of a coroutine's steps from which on they compute: ten times what the loop itself
-takes for a call (benchmarks/costs.py: a coroutine)."""
+"""CPU of a coroutine's steps from which on they compute: some thirty times what the
+loop itself takes for a call (benchmarks/costs.py: a coroutine)."""
 
 BYTES_PER_S: Final = 0.6e9
 """Bytes through a worker's socket, one way (benchmarks/costs.py: 4 MB)."""

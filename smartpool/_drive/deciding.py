@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from .._backends.base import Backend, Job
-from .._decide.costs import worth_moving
+from .._decide.costs import STEPS_S, worth_moving
+from .._decide.doubts import LOOK_CALLS
 from .._decide.facts import Machine, Profile, Workload
 from .._decide.limits import Growth
 from .._decide.plan import Plan, Reason
@@ -21,6 +22,7 @@ from .._observe.machine import machine
 from .._observe.rebinding import rebinds
 from .._observe.sizes import with_refusal, with_sizes
 from .._run.engine import Engine
+from .._run.run import Stats
 from .._run.source import Source
 from .record import Record
 from .request import Request
@@ -35,6 +37,7 @@ class Deciding:
     Attributes:
         profile: What the last plan was made from; `None` if nothing was measured.
         nested: Whether the run was started inside of a call of another.
+        travels: Whether an item and its result have been seen to travel.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class Deciding:
         self.profile: Profile | None = None
         self._unpicklable: str | None = None
         self._pickled: Any = None
-        self._travels = False
+        self.travels: bool = False
 
     def decide(
         self,
@@ -88,6 +91,17 @@ class Deciding:
             profile = replace(known.profile, at_once=at_once)
             remember(self._request.fn, replace(known, profile=profile))
 
+    def learn_steps(self, stats: Stats) -> None:
+        """Keep what the calls of a coroutine function took on a loop."""
+        plan, calls = self._record.plan, stats.called
+        if plan is None or calls < LOOK_CALLS or self._request.options.backend:
+            return
+        each_s = stats.cpu_s / calls
+        # On a loop that is busy the others' steps are in a call's time.
+        wall_s = each_s if each_s >= STEPS_S else max(each_s, stats.item_s)
+        self.profile = Profile(calls, wall_s, each_s)
+        self.learn(plan)
+
     def decide_as_learnt(self) -> Plan | None:
         """Make the plan that earlier runs of the function lead to; `None`: none does.
 
@@ -100,7 +114,7 @@ class Deciding:
             return None
         if known.gil != self._context.run(machine).gil:
             return None
-        profile, self._travels = known.profile, known.travels
+        profile, self.travels = known.profile, known.travels
         plan = self.decide(profile)
         # Whether items can travel, and what that costs, is looked at where it matters.
         unseen = plan.backend == "processes" and not known.travels
@@ -137,7 +151,7 @@ class Deciding:
         if self.profile is not None and plan.kind != "unknown":
             unpicklable = self._unpicklable or self.profile.unpicklable
             gil = self._context.run(machine).gil
-            known = Learned(plan, self.profile, unpicklable, gil, self._travels)
+            known = Learned(plan, self.profile, unpicklable, gil, self.travels)
             remember(self._request.fn, known)
 
     def note_gil(self) -> None:
@@ -219,6 +233,6 @@ class Deciding:
             self._unpicklable = str(exc)
         if sample is not None and self.profile is not None:
             self.profile = with_refusal(self.profile, *sample)
-            self._travels = self.profile.unpicklable is None
+            self.travels = self.profile.unpicklable is None
         work = replace(work, unpicklable=self._unpicklable)
         return make_plan(host, work, self.profile)

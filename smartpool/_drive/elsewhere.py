@@ -182,6 +182,8 @@ class Elsewhere:
         self._over = True
         if self.run is not None and self.run.together and not self._parts.failed:
             self._parts.deciding.learn_limit(self.run.growth)
+            if self.run.job.is_async:
+                self._parts.deciding.learn_steps(self.run.stats)
         if self._parts.failed or not self.comes_home:
             self._parts.end()
 
@@ -196,6 +198,8 @@ class Elsewhere:
             self._parts.delivery.fail(error)
         if isinstance(self._parts.delivery.error, NotPicklableError):
             self._parts.deciding.forget()  # the next run looks whether its items travel
+        elif run.plan.backend == "processes":
+            self._parts.deciding.travels = True
         # An error of an item has stopped it already; one of ours has not.
         if self._parts.failed and not failed:
             self._parts.engine.cancel(run)
