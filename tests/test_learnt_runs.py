@@ -101,7 +101,7 @@ def test_what_computed_waits_now(pool: SmartPool) -> None:
 
     report = results.report
     assert results == list(range(600))
-    assert is_learnt(report)
+    assert is_learnt(report), report.explain()
     assert "not-as-planned" in rules(report), report.explain()
     assert report.on["threads"] > 200, report.explain()
 

@@ -91,6 +91,14 @@ class Deciding:
             profile = replace(known.profile, at_once=at_once)
             remember(self._request.fn, replace(known, profile=profile))
 
+    def note_travel(self) -> None:
+        """Take in that results have come from workers: what goes there travels."""
+        if not self.travels:
+            self.travels = True
+            known = recall(self._request.fn)
+            if known is not None:  # the plan was learnt before that
+                remember(self._request.fn, replace(known, travels=True))
+
     def learn_steps(self, stats: Stats) -> None:
         """Keep what the calls of a coroutine function took on a loop."""
         plan, calls = self._record.plan, stats.called

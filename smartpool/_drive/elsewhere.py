@@ -199,7 +199,7 @@ class Elsewhere:
         if isinstance(self._parts.delivery.error, NotPicklableError):
             self._parts.deciding.forget()  # the next run looks whether its items travel
         elif run.plan.backend == "processes":
-            self._parts.deciding.travels = True
+            self._parts.deciding.note_travel()
         # An error of an item has stopped it already; one of ours has not.
         if self._parts.failed and not failed:
             self._parts.engine.cancel(run)
