@@ -254,7 +254,8 @@ def _have_another_pace(
     if plan.backend != "processes" and not shorter:
         return None
     text = f"an item takes {duration(item_s)}, and not {duration(before_s)}"
-    return Doubt(at_pace(expected, item_s), text, whatever=False)
+    now = replace(at_pace(expected, item_s), finished=True)
+    return Doubt(now, text, whatever=False)
 
 
 def _is_clear(plan: Plan, shown: Shown) -> bool:
