@@ -63,6 +63,8 @@ def test_the_calls_of_a_chunk_wait_side_by_side(pool: SmartPool) -> None:
 
     assert [x for x, _ in results] == list(range(COUNT))
     assert os.getpid() not in {pid for _, pid in results}
+    assert results.report.workers <= 2
+    assert 4 <= results.report.concurrency <= COUNT
 
 
 def test_max_workers_bounds_the_calls_that_go_on_at_once() -> None:

@@ -66,21 +66,25 @@ class Record:
         """Return the report; before the first plan, with one that says so."""
         plan = self.plan or _provisional(here)
         on = {"serial": here.calls} if here.calls else {}
-        loop_s, at_once, calls_at_once = here.loop_s, 1, 1
+        loop_s, workers, calls_at_once = here.loop_s, 1, 1
         if run is not None:
             stats = run.stats
             # A copy: the run may go on, and add a backend.
             for name, count in dict(stats.items).items():
                 on[name] = on.get(name, 0) + count
             loop_s += _loop_s(plan, self._profile, stats)
-            at_once = max(1, stats.most_at_once, run.job.most_at_once)
+            workers = at_once = max(1, stats.most_at_once, run.job.most_at_once)
+            at_once = max(at_once, stats.most_side_by_side)
             calls_at_once = at_once + self.called_meanwhile
         planned = plan.backend
         backend = max(on, key=lambda name: (on[name], name == planned), default=planned)
-        in_loop = backend in ("serial", "event_loop")
+        if backend in ("serial", "event_loop"):
+            workers = 1
+        elif backend == "processes" and run is not None:
+            workers = max(1, run.stats.most_at_once)
         return Report(
             backend=backend,
-            workers=1 if in_loop else at_once,
+            workers=workers,
             concurrency=calls_at_once,
             plan=plan,
             reasons=(

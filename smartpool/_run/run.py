@@ -59,7 +59,8 @@ class Stats:
     items: dict[str, int] = field(default_factory=dict[str, int])
     busy_s: float = 0.0
     cpu_s: float = 0.0
-    most_at_once: int = 0
+    most_at_once: int = 0  # chunks
+    most_side_by_side: int = 0  # coroutines in workers
     let_go: list[int] = field(default_factory=list[int])
     crashed: list[int] = field(default_factory=list[int])
     refused: int = 0
@@ -270,7 +271,11 @@ class Run:
         chunk = self._next_chunk()
         self.backend_of[chunk.id] = (self.backend, share)
         if not self.together:
-            self.stats.most_at_once = max(self.stats.most_at_once, self.tenant.leases)
+            stats = self.stats
+            stats.most_at_once = max(stats.most_at_once, self.tenant.leases)
+            if chunk.together:
+                out = self.dispatcher.out
+                stats.most_side_by_side = max(stats.most_side_by_side, out)
         return chunk
 
     def _next_chunk(self) -> Chunk:
