@@ -67,9 +67,17 @@ def waits_at(where: int, release: Path, backend: str = "") -> Callable[[int], An
     return wait_async if backend == "event_loop" else wait
 
 
+def have_workers_up(backend: Any) -> None:
+    """So that the time of a run is not over before it could begin."""
+    run_parallel(
+        workloads.on(backend, workloads.same), range(4), backend=backend, max_workers=2
+    )
+
+
 @in_flight
 def test_a_run_is_stopped(backend: Any, release: Path) -> None:
     """It raises soon, with what was finished, whatever its calls do."""
+    have_workers_up(backend)
     fn, began_s = waits_at(0, release, backend), time.monotonic()
 
     with pytest.raises(RunTimeoutError) as caught:
@@ -86,6 +94,7 @@ def test_a_run_is_stopped(backend: Any, release: Path) -> None:
 @mostly_heavy
 def test_what_was_stopped_is_no_result(backend: Any, release: Path) -> None:
     """Errors are results if they are asked for; what we ended is none."""
+    have_workers_up(backend)
     fn = waits_at(0, release, backend)
 
     with pytest.raises(RunTimeoutError) as caught:
@@ -277,16 +286,20 @@ def test_a_nested_run_has_a_time_of_its_own(backend: Any, tmp_path: Path) -> Non
 def test_an_error_in_the_grace_is_not_the_runs(tmp_path: Path) -> None:
     """Calls that are stopped have half a second: what ends then counts as finished."""
     release = tmp_path / "release"
-    ended = threading.Timer(0.1, release.touch)
+    # Well after the run's time is up, and well before its grace is over.
+    ended = threading.Timer(0.3, release.touch)
+    begin = threading.Lock()
 
     def fn(x: int) -> int:
+        if begin.acquire(blocking=False):
+            ended.start()
         workloads.until_exists(str(release))
         return x
 
-    ended.start()
     with pytest.raises(RunTimeoutError) as caught:
         run_parallel(fn, range(2), backend="threads", timeout=0.05)
-    ended.join()
+    if begin.locked():
+        ended.join()
 
     assert caught.value.finished <= 2
 
