@@ -135,9 +135,12 @@ def strike_when(fault: str, now: Callable[[Any], bool]) -> None:
 
 
 def initialize(path: str, fault: str) -> None:
-    """Have the fault strike in the first worker that starts."""
+    """Have the fault strike in the first worker that starts; in all, if it is raised.
+
+    Another one that came up could have called everything before the first is heard of.
+    """
     try:
-        Path(path).touch(exist_ok=False)
+        Path(path).touch(exist_ok=fault not in DEADLY and fault != "SIGSTOP")
     except FileExistsError:
         return
     strike(fault)
