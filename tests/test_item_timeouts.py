@@ -445,7 +445,9 @@ def test_a_coroutine_that_blocks_its_loop(gate: threading.Event) -> None:
 # -- at the last moment ------------------------------------------------------------------
 
 SHORT_S, COUNT = 0.01, 80
-SURELY_LATE, MUCH_MORE = range(19, COUNT, 20), 100.0
+SURELY_LATE, MUCH_MORE = range(18, COUNT, 20), 100.0
+"""They sleep: one that computes, and is let go on a thread, would keep others from
+their first line."""
 
 
 def about_short_s(x: int) -> float:
