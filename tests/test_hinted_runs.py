@@ -98,8 +98,8 @@ def test_each_item_of_a_run_that_leaves_is_called_once(tmp_path: Path) -> None:
 
     results = run_parallel(partial(computed, path, steps_for(0.001)), range(600))
 
-    plan = results.report.plan
-    assert plan.backend == ("processes" if machine().gil else "threads"), results.report
+    # Where it leaves to is seen by the table of right choices.
+    assert set(results.report.on) > {"serial"}, results.report.explain()
     assert results == list(range(600))
     assert sorted(map(int, workloads.lines(path))) == list(range(600))
 

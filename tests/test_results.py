@@ -397,8 +397,11 @@ def test_a_slow_input_is_not_taken_for_slow_calls(call: Any) -> None:
 
     results = call(workloads.same, items())
     assert list(results) == list(range(400))
-    plan = results.report.plan
-    assert (plan.backend, plan.rule) == ("serial", "tiny"), results.report.explain()
+    report = results.report
+    # Where the machine stood still the last few items are measured again, and then
+    # none is left.
+    assert report.reasons[0].rule == "tiny", report.explain()
+    assert set(report.on) == {"serial"}, report.explain()
 
 
 @pytest.mark.measures
