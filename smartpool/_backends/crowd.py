@@ -11,12 +11,13 @@ A *part* is one item of such a chunk. It is in exactly one place: in the queue, 
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from .._outcome import Outcome
 from .base import Chunk, Host, Job, Usage
@@ -41,24 +42,14 @@ class Placed:
         self.took = Usage(0, 0.0, 0.0)
 
 
-class _End:
+class _End(NamedTuple):
     """How a call ended, until the engine has been told."""
 
-    __slots__ = ("cpu_s", "let_go", "outcome", "placed", "position", "wall_s")
-
-    def __init__(
-        self,
-        part: Part,
-        outcome: Outcome | None = None,
-        wall_s: float = 0.0,
-        cpu_s: float = 0.0,
-        *,
-        let_go: bool = False,
-    ) -> None:
-        self.placed, self.position = part
-        self.outcome = outcome
-        self.wall_s, self.cpu_s = wall_s, cpu_s
-        self.let_go = let_go
+    placed: Placed
+    position: int
+    outcome: Outcome | None = None
+    wall_s: float = 0.0
+    let_go: bool = False
 
 
 class Crowd:
@@ -74,6 +65,8 @@ class Crowd:
         left: Called by the engine when there is nothing left in it.
         post: Has a callback called by the engine when ends are to be told: soon, so that
             many are told in one go. `None`: a while after the last time.
+        spent_s: Returns the seconds of CPU that calls have used since it was asked last,
+            where nobody knows them of each; it is asked whenever ends are to be told.
 
     Attributes:
         begun: Whether any call has begun.
@@ -88,6 +81,7 @@ class Crowd:
         *,
         one_by_one: bool = False,
         post: Callable[[Callable[[], None]], None] | None = None,
+        spent_s: Callable[[], float] | None = None,
     ) -> None:
         self.job = job
         self.begun = False
@@ -95,6 +89,8 @@ class Crowd:
         self._one_by_one = one_by_one
         self._left = left
         self._post = post or self._post_in_turn
+        self._spent_s = spent_s
+        self._cpu_s = 0.0
         self._told_s = 0.0
         self._lock = threading.Lock()
         self._queue: deque[Part] = deque()
@@ -146,16 +142,23 @@ class Crowd:
 
     def begin(self) -> Part | None:
         """Return the next part, whose call has to begin now; `None` if none may."""
+        parts = self.begin_some(1)
+        return parts[0] if parts else None
+
+    def begin_some(self, count: int = sys.maxsize) -> list[Part]:
+        """Return up to `count` parts, whose calls have to begin now: all that may."""
         if not self._queue:
-            return None
+            return []
         with self._lock:
-            most = 1 if self._one_by_one else self.job.at_once
-            if self.stopped or self._going >= most or not self._queue:
-                return None
-            self._going += 1
+            job, queue = self.job, self._queue
+            free = (1 if self._one_by_one else job.at_once) - self._going
+            count = min(count, free, len(queue))
+            if self.stopped or count <= 0:
+                return []
+            self._going += count
             self.begun = True
-            self.job.most_at_once = max(self.job.most_at_once, self._going)
-            return self._queue.popleft()
+            job.most_at_once = max(job.most_at_once, self._going)
+            return [queue.popleft() for _ in range(count)]
 
     @property
     def going(self) -> int:
@@ -200,17 +203,24 @@ class Crowd:
             let_go: It goes on by itself.
             stops: No further call is to begin.
         """
-        ended = _End(part, outcome, wall_s, cpu_s, let_go=let_go)
+        ended = _End(*part, outcome, wall_s, let_go)
         failed = outcome is not None and outcome.failed and self.job.stop_on_error
         with self._lock:
             self._going -= 1
+            self._cpu_s += cpu_s
             self._ends.append(ended)
             first = len(self._ends) == 1
         if failed or stops:
             self.stopped = True
             self._drop(None)
         if first:  # who tells them takes all there are by then
+            if self._spent_s is not None:
+                self._add_cpu(self._spent_s())
             self._post(self._tell)
+
+    def _add_cpu(self, cpu_s: float) -> None:
+        with self._lock:
+            self._cpu_s += cpu_s
 
     def _post_in_turn(self, tell: Callable[[], None]) -> None:
         """Have the engine call `tell`: at once, unless it has just done so.
@@ -233,7 +243,7 @@ class Crowd:
             waiting, self._queue = self._queue, deque()
             for part in waiting:
                 if chunk is None or part[0].chunk is chunk:
-                    self._ends.append(_End(part))
+                    self._ends.append(_End(*part))
                 else:
                     self._queue.append(part)
 
@@ -243,16 +253,17 @@ class Crowd:
         self._told_s = time.perf_counter()
         with self._lock:
             ends, self._ends = self._ends, []
+            cpu_s, self._cpu_s = self._cpu_s, 0.0
             self._parts -= len(ends)
-        by_chunk: dict[int, list[_End]] = {}
+        by_chunk: dict[Placed, list[_End]] = {}
         for end in ends:
-            by_chunk.setdefault(end.placed.chunk.id, []).append(end)
-        for some in by_chunk.values():
-            self._tell_of(some[0].placed, some)
+            by_chunk.setdefault(end.placed, []).append(end)
+        for placed, some in by_chunk.items():
+            self._tell_of(placed, some, cpu_s * len(some) / len(ends))
         if ends and not self._parts:
             self._left(self)
 
-    def _tell_of(self, placed: Placed, ends: list[_End]) -> None:
+    def _tell_of(self, placed: Placed, ends: list[_End], cpu_s: float) -> None:
         chunk = placed.chunk
         placed.left -= len(ends)
         for end in ends:
@@ -260,16 +271,15 @@ class Crowd:
                 placed.let_go += (chunk.items[end.position].index,)
         called = [one for one in ends if one.outcome is not None]
         if called:
-            self._report(placed, called)
+            self._report(placed, called, cpu_s)
         if not placed.left:
             took = placed.took
             usage = Usage(took.calls, took.wall_s, took.cpu_s, let_go=placed.let_go)
             self._host.finish(chunk, usage)
 
-    def _report(self, placed: Placed, ends: list[_End]) -> None:
+    def _report(self, placed: Placed, ends: list[_End], cpu_s: float) -> None:
         outcomes = [end.outcome for end in ends if end.outcome is not None]
         wall_s = sum([end.wall_s for end in ends])
-        cpu_s = sum([end.cpu_s for end in ends])
         chunk = placed.chunk
         if chunk.together:
             positions = [end.position for end in ends]

@@ -20,6 +20,8 @@ class Call:
     Attributes:
         crowd: What it belongs to.
         part: Its chunk, and its position there.
+        job: Whose it is.
+        item: What is called.
         outcome: What became of it, once that is known.
         calling: Whether its function has been called, and has not come back.
         since_s: Since when; `None` before.
@@ -33,6 +35,8 @@ class Call:
         "crowd",
         "expired",
         "id",
+        "item",
+        "job",
         "outcome",
         "part",
         "since_s",
@@ -42,6 +46,9 @@ class Call:
     def __init__(self, crowd: Crowd, part: Part) -> None:
         self.crowd = crowd
         self.part = part
+        placed, position = part
+        self.job: Job = crowd.job
+        self.item: Item = placed.chunk.items[position]
         self.outcome: Outcome | None = None
         self.calling = False
         self.since_s: float | None = None
@@ -50,19 +57,9 @@ class Call:
         self.id = next(_call_ids)
 
     @property
-    def job(self) -> Job:
-        """Whose it is."""
-        return self.crowd.job
-
-    @property
     def chunk(self) -> Chunk:
         """Which chunk it came with."""
         return self.part[0].chunk
-
-    @property
-    def item(self) -> Item:
-        """What is called."""
-        return self.chunk.items[self.part[1]]
 
     def outcome_at_the_end(self) -> Outcome | None:
         """Return what became of it; `None` if it was not called, or is let go."""

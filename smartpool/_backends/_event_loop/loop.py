@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 import time
 import traceback
@@ -52,6 +53,8 @@ class Loop:
         self._own_fds = _registered(self._loop)
         self._crowds: dict[int, Crowd] = {}
         self._calls: dict[int, Call] = {}
+        self._fresh: list[Call] = []  # of which a first step has not been seen
+        self._sweeps = False
         # How often it was asked for something, and has come to it: each is counted by
         # one thread alone.
         self._asked = self._answered = self._given_up = 0
@@ -218,7 +221,12 @@ class Loop:
         if crowd is None:
             left, alone = partial(self._left, key), not chunk.together
             crowd = Crowd(
-                self._host, chunk.job, left, one_by_one=alone, post=self._post
+                self._host,
+                chunk.job,
+                left,
+                one_by_one=alone,
+                post=self._post,
+                spent_s=self._spent_s,
             )
             self._crowds[key] = crowd
         return crowd
@@ -258,7 +266,17 @@ class Loop:
         else:
             self._loop.call_soon(self._host.post, tell)
 
-    def _finish(self, call: Call, *, let_go: bool = False, cpu_s: float = 0.0) -> None:
+    def _spent_s(self) -> float:
+        """Return what its thread has used since this was asked last; 0 on another one.
+
+        Whose steps those were nobody sees; over many calls that makes no difference.
+        """
+        if not self.is_current():
+            return 0.0
+        before_s, self._cpu_s = self._cpu_s, time.thread_time()
+        return self._cpu_s - before_s
+
+    def _finish(self, call: Call, *, let_go: bool = False) -> None:
         """End a call with what it has, unless somebody has ended it."""
         if self._calls.pop(call.id, None) is None:
             return
@@ -267,7 +285,6 @@ class Loop:
             call.part,
             call.outcome_at_the_end(),
             0.0 if since_s is None else now_s - since_s,
-            cpu_s,
             let_go=let_go,
             stops=call.expired and not call.chunk.together,
         )
@@ -325,19 +342,31 @@ class Loop:
 
     def _begin_of(self, crowd: Crowd) -> None:
         """Begin the calls of `crowd` that may begin."""
-        begun = 0
-        while (part := crowd.begin()) is not None:
-            begun += 1
-            call = Call(crowd, part)
-            self._calls[call.id] = call
-            # Not by the loop's factory: that is the user's to set, to an eager one, say.
-            context = None if crowd.job.context is None else crowd.job.context.copy()
-            call.task = asyncio.Task(self._run(call), loop=self._loop, context=context)
-            # One that is cancelled before its first step never gets to its `finally`.
-            call.task.add_done_callback(partial(self._ended_task, call))
-        if begun >= MANY and crowd.waits:
-            # After their first steps, which come before it.
+        calls = [Call(crowd, part) for part in crowd.begin_some()]
+        # All, before the first step of any: while that blocks the loop the others can
+        # be taken back.
+        self._calls.update([(call.id, call) for call in calls])
+        for call in calls:
+            self._start(call)
+        if len(calls) >= MANY and crowd.waits:
+            # After their first steps.
             self._loop.call_soon(self._look_around, crowd.job)
+
+    def _start(self, call: Call) -> None:
+        """Make the task of a call: its first step, too, where Python can."""
+        context = call.job.context
+        context = None if context is None else context.copy()
+        # Not by the loop's factory: that is the user's to set.
+        if sys.version_info >= (3, 12):
+            call.task = asyncio.Task(
+                self._run(call), loop=self._loop, context=context, eager_start=True
+            )
+            return
+        call.task = asyncio.Task(self._run(call), loop=self._loop, context=context)
+        self._fresh.append(call)
+        if not self._sweeps:
+            self._sweeps = True
+            self._loop.call_soon(self._sweep)
 
     def _look_around(self, job: Job) -> None:
         """Tell if all calls wait for clocks alone: then they are in nobody's way.
@@ -359,7 +388,8 @@ class Loop:
                 call.since_s = time.perf_counter()
                 call.outcome = Value(await called(call.job.fn, call.item.arguments))
         except asyncio.CancelledError as exc:
-            if call.task is not None and call.task.cancelling():
+            task = call.task  # none in a first step
+            if task is not None and task.cancelling():
                 raise  # we are being ended; else it is the item's own doing
             call.outcome = Error(exc)
         except BaseException as exc:  # noqa: BLE001 - the item's, whatever it is
@@ -370,18 +400,30 @@ class Loop:
             self._ended_call(call)
 
     def _ended_call(self, call: Call) -> None:
-        """Take in that a call has ended; it is put down to it what the loop used since.
+        """Take in that a call has ended; what may begin instead does so soon.
 
-        Whose steps those were nobody sees; over many calls that makes no difference.
+        Not from here: this may be inside of the first step of the last that has begun.
         """
-        cpu_s = time.thread_time()
-        self._finish(call, cpu_s=cpu_s - self._cpu_s)
-        self._cpu_s = cpu_s
-        self._begin_of(call.crowd)
+        self._finish(call)
+        if call.crowd.waits and not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._begin)
 
-    def _ended_task(self, call: Call, _: object) -> None:
-        if call.id in self._calls:  # it was cancelled before its first step
-            self._ended_call(call)
+    def _sweep(self) -> None:
+        """End calls whose tasks were cancelled before their first steps: on Python 3.11.
+
+        Those never get to a `finally`. A callback of each task would take longer.
+        """
+        fresh, self._fresh = self._fresh, []
+        for call in fresh:
+            if call.task is None or not call.task.done():
+                if call.since_s is None:
+                    self._fresh.append(call)  # its first step comes after this
+            elif call.id in self._calls:
+                self._ended_call(call)
+        self._sweeps = bool(self._fresh)
+        if self._sweeps:
+            self._loop.call_soon(self._sweep)
 
     def _finish_if_over(self, call: Call) -> None:
         """End a call that was out of `_calls` for a moment, if its task saw that."""
