@@ -103,11 +103,11 @@ def grown(
     server: Server,
     limit: int = 2,
     most: int = 1024,
-    base_s: float = CALL_S,
+    alone_s: float = CALL_S,
     rounds: int = 40,
 ) -> list[int]:
     """Return the limits of so many windows."""
-    growth, limits = Growth(limit, most, base_s), list[int]()
+    growth, limits = Growth(limit, most, alone_s), list[int]()
     for _ in range(rounds):
         growth = growth.after(server.window(growth.limit))
         limits.append(growth.limit)
@@ -125,13 +125,13 @@ def test_growth_ends_where_throughput_does(full: int) -> None:
     assert full / 2 <= grown(Server(full))[-1] <= max(2, 2 * full)
 
 
-@pytest.mark.parametrize("base_s", [0.0, CALL_S])
+@pytest.mark.parametrize("alone_s", [0.0, CALL_S])
 @pytest.mark.parametrize("limit", [2, 17, 64, 100, 128, 256, 800])
 def test_a_server_that_degrades_gets_about_what_it_can_take(
-    limit: int, base_s: float
+    limit: int, alone_s: float
 ) -> None:
     """Beyond 64 at once it loses: wherever it begins, it settles near that."""
-    limits = grown(Server(full=64, power=2.0), limit, base_s=base_s)
+    limits = grown(Server(full=64, power=2.0), limit, alone_s=alone_s)
 
     assert 32 <= limits[-1] <= 100, limits
     assert len(set(limits[10:])) == 1, limits
@@ -202,3 +202,32 @@ def test_so_many_may_as_long_as_it_is_not_known_whether_they_compute() -> None:
     assert Growth(100, 5000).freed(256).limit == 256
     assert Growth(400, 5000).freed(256).limit == 400
     assert Growth(100, 200).freed(256).limit == 200
+
+
+def test_what_gets_slow_is_looked_at_once_more() -> None:
+    """A window of calls that began beside fewer is not followed by twice as many."""
+    slow = Window(100, 0.02, call_s=CALL_S * 1.5)
+    growth = Growth(100, 1000, CALL_S).after(slow)
+    assert growth.limit == 100
+
+    assert growth.after(Window(100, 0.02, call_s=CALL_S)).limit == 200
+    assert growth.after(slow).settled
+
+
+def test_too_many_are_followed_by_those_that_are_served() -> None:
+    """Of calls that wait in a queue, Little's law says how many are being served."""
+    growth = Growth(200, 1000, CALL_S).after(Window(200, 0.2, call_s=0.2))
+
+    assert growth.limit == 25  # 1000 a second of 20 ms each, and a quarter more
+    assert growth.crowded == 200
+
+
+def test_between_the_best_and_too_many() -> None:
+    """A step is tried if there is room for it; else the best stays."""
+    far = Growth(160, 1000, CALL_S, best=(40, 1000.0))
+    near = Growth(160, 1000, CALL_S, best=(80, 2000.0))
+    too_many = Window(160, 0.1, call_s=0.1)
+
+    assert far.after(too_many).limit == 60
+    assert near.after(too_many).limit == 80
+    assert near.after(too_many).settled

@@ -8,6 +8,7 @@ core is full with 1 + wait / CPU calls. From there the number follows what is me
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Final, Literal
 
 START_MOST: Final = 256
@@ -36,9 +37,24 @@ KEEP: Final = 0.95
 """With half as many calls at once this share of the results a second is as good:
 a guess, as large as a quiet machine's noise."""
 
+STEP: Final = 1.5
+"""By so much it grows where too many have been seen: a guess, so that the next step is
+not far too many again."""
+
+HEADROOM: Final = 1.25
+"""Calls at once, of those that a queue leaves to be served, after too many: a guess, so
+that there is always one to serve."""
+
+ROOM: Final = 0.75
+"""Of too many this share is tried, at most: a guess."""
+
 INFLATED: Final = 2.0
 """Calls that take so many times as long as one takes at best wait for one another:
 a guess between noise and a queue that is as long as the work."""
+
+SLOWED: Final = 1.25
+"""Calls that take so many times as long are looked at once more before there are twice
+as many: those that have begun beside fewer end first. A guess."""
 
 COLLAPSED: Final = 0.5
 """What is left of the best rate when all is looked at anew: a guess."""
@@ -93,22 +109,28 @@ class Growth:
     """How many calls of one run go on at once, from window to window. Pure.
 
     It doubles while that brings more results a second, and goes back to the best that
-    was seen when it does not. Where calls take much longer together than alone, or where
-    the first doubling is a loss, it halves as long as that costs nothing. Then it stays,
+    was seen when it does not. Where calls take much longer together than alone, they
+    wait in a queue somewhere: then there are as many as are being served there, by
+    Little's law, and it grows from that in smaller steps. Once it has settled it stays,
     until the rate collapses.
 
     Attributes:
         limit: Calls at once, now.
         most: Calls at once, at most.
-        base_s: Seconds that a call takes at best; 0 if nothing is known.
+        alone_s: Seconds that a call took when no other went on; 0 if that is not known.
+        base_s: Seconds that calls took at best, in a window.
         best: The limit with the best rate so far, and that rate; a rate of 0 is none.
+        crowded: The fewest calls at once that were seen to wait for one another; 0 if
+            none were.
         phase: Where it is going.
     """
 
     limit: int
     most: int
+    alone_s: float = 0.0
     base_s: float = 0.0
     best: tuple[int, float] = (0, 0.0)
+    crowded: int = 0
     phase: Phase = "up"
 
     @property
@@ -120,9 +142,8 @@ class Growth:
         """Return what follows `window`, which went by with this limit."""
         if window.rate <= 0:
             return self
-        base_s = window.call_s
-        if self.base_s:
-            base_s = min(self.base_s, base_s or self.base_s)
+        known = [one for one in (self.alone_s, self.base_s, window.call_s) if one]
+        base_s = min(known, default=0.0)
         return _FOLLOWS[self.phase](replace(self, base_s=base_s), window)
 
     def refused(self) -> Growth:
@@ -143,17 +164,39 @@ class Growth:
 
 def _go_up(growth: Growth, window: Window) -> Growth:
     best_at, best_rate = growth.best
-    crowded = _is_crowded(growth, window)
-    if best_rate and window.rate < best_rate * GAIN:
+    again = best_at == growth.limit
+    if _is_crowded(growth, window):
+        return _back_off(growth, window)
+    if best_rate and not again and window.rate < best_rate * GAIN:
         if window.rate < best_rate * KEEP:
             return _halved(growth, best_at)  # too many already, perhaps
         return replace(growth, limit=best_at, phase="settled")
     growth = replace(growth, best=(growth.limit, window.rate))
-    if crowded and not best_rate:
-        return _halved(growth, growth.limit)
-    if window.busy >= BUSY or crowded or growth.limit >= growth.most:
+    more = _more(growth)
+    if window.busy >= BUSY or more <= growth.limit:
         return replace(growth, phase="settled")
-    return replace(growth, limit=min(growth.most, 2 * growth.limit))
+    if growth.base_s and window.call_s > SLOWED * growth.base_s:
+        return replace(growth, phase="settled") if again else growth  # a second look
+    return replace(growth, limit=more)
+
+
+def _more(growth: Growth) -> int:
+    if not growth.crowded:
+        return min(growth.most, 2 * growth.limit)
+    more = ceil(STEP * growth.limit)
+    return min(growth.most, more) if more < ROOM * growth.crowded else growth.limit
+
+
+def _back_off(growth: Growth, window: Window) -> Growth:
+    """Return what follows too many: something between the best and that."""
+    best_at, best_rate = growth.best
+    if not best_rate or best_at >= growth.limit:
+        return _served(growth, window)
+    growth = replace(growth, limit=best_at, crowded=growth.limit)
+    if not growth.alone_s:  # the best may be far too many as well
+        return _halved(growth, best_at)
+    more = _more(growth)
+    return replace(growth, limit=more, phase="up" if more > best_at else "settled")
 
 
 def _go_down(growth: Growth, window: Window) -> Growth:
@@ -166,17 +209,29 @@ def _go_down(growth: Growth, window: Window) -> Growth:
     return replace(growth, phase="settled")
 
 
-def _stay(growth: Growth, window: Window) -> Growth:
-    collapsed = window.rate < growth.best[1] * COLLAPSED
-    if not (collapsed and _is_crowded(growth, window)):
-        return growth
-    return _halved(replace(growth, best=(growth.limit, window.rate)), growth.limit)
-
-
 def _halved(growth: Growth, limit: int) -> Growth:
     if limit <= 1:
         return replace(growth, limit=1, phase="settled")
     return replace(growth, limit=limit // 2, phase="down")
+
+
+def _stay(growth: Growth, window: Window) -> Growth:
+    collapsed = window.rate < growth.best[1] * COLLAPSED
+    if not (collapsed and _is_crowded(growth, window)):
+        return growth
+    return _served(growth, window)
+
+
+def _served(growth: Growth, window: Window) -> Growth:
+    """Return what follows where calls wait in a queue: as many as are being served."""
+    served = min(HEADROOM * window.rate * growth.base_s, growth.limit - 1)
+    return replace(
+        growth,
+        limit=max(1, ceil(served)),
+        best=(0, 0.0),
+        crowded=growth.limit,
+        phase="up",
+    )
 
 
 def _is_crowded(growth: Growth, window: Window) -> bool:

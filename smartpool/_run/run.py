@@ -136,6 +136,8 @@ class Run:
         self._measured = 0
         self._idle_s = 0.0
         self._clocks = False
+        self._window: tuple[float, int, float, float] | None = None
+        self._window_from = 0  # results before it
         self._alone_s: float | None = None
         self._cpus = cpus
         self._shown: tuple[int, float, float] = (0, 0.0, 0.0)
@@ -330,10 +332,12 @@ class Run:
 
         A window is a whole round: as many results as there are calls at once.
         """
-        since_s, items, busy_s, cpu_s = self._window
         before, stats = self.growth.limit, self.stats
+        if self.tenant.share > 0 or stats.called < self._window_from:
+            return False
+        since_s, items, busy_s, cpu_s = self._window or self._open_window()
         results = stats.called - items
-        if self.tenant.share > 0 or results < before:
+        if results < before:
             return False
         seconds = time.monotonic() - since_s
         usable = 1 if gil_enabled() else self._cpus
@@ -347,11 +351,16 @@ class Run:
         )
         self._allow()
         self._open_window()
+        if self.growth.limit != before:
+            # What began beside more calls, or fewer, says nothing of so many.
+            self._window, self._window_from = None, stats.called + before
         return self.growth.limit > before
 
-    def _open_window(self) -> None:
+    def _open_window(self) -> tuple[float, int, float, float]:
         stats = self.stats
         self._window = time.monotonic(), stats.called, stats.busy_s, stats.cpu_s
+        self._window_from = 0
+        return self._window
 
     def wait_for_clocks(self) -> bool:
         """Take in that its calls wait for clocks alone; return whether more may go on.
@@ -429,7 +438,7 @@ class Run:
         """Begin with what the probe has measured."""
         self._recent, self._measured = (measured, item_s * measured), measured
         self._alone_s = item_s
-        self.growth = replace(self.growth, base_s=item_s)
+        self.growth = replace(self.growth, alone_s=item_s)
 
 
 def share_of(plan: Plan, cpus: int) -> float:
