@@ -69,9 +69,9 @@ def test_the_calls_hint_is_before_the_decorators(
 
 
 def test_a_hint_on_an_async_def_is_not_ignored_without_a_word() -> None:
-    """It changes nothing yet: the report says so, whoever gave the hint."""
+    """This one changes nothing: the report says so, whoever gave it."""
 
-    @cpu_bound
+    @nogil
     async def marked(x: int) -> int:
         return x
 
@@ -81,7 +81,7 @@ def test_a_hint_on_an_async_def_is_not_ignored_without_a_word() -> None:
     assert results.report.reasons[0].facts == {"hint": "nogil"}
     with stream_parallel(marked, [1, 2]) as stream:
         next(stream)
-        assert "hint='cpu' changes nothing" in stream.report.explain()
+        assert "hint='nogil' changes nothing" in stream.report.explain()
     assert "hint" not in run_parallel(workloads.same_async, [1]).report.explain()
 
 
