@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Layer (a module or a package of ours) to what it may import; packages count with
 all that is in them, dotted names alone."""
 
-SHARED = {"alarm", "base", "crowd"}
+SHARED = {"alarm", "base", "crowd", "libraries"}
 """Modules of `_backends` that are no backend's own."""
 
 EFFECTS = {

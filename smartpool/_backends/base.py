@@ -71,6 +71,8 @@ class Job:
         item_timeout_s: Seconds that a call may take. One that takes longer is ended or
             let go, and its outcome is an `ItemTimeoutError`.
         crash_retries: How often an item is called again whose worker has died.
+        library_threads: Threads that a numerical library may use in each call; `None`:
+            as many as it likes.
         at_once: Calls of its chunks that go together that may go on at once. Set by
             the engine, which calls `allow` when there may be more.
         most_at_once: How many of those went on at once, at most. Set by backends.
@@ -85,6 +87,7 @@ class Job:
     cpus: int = 1
     item_timeout_s: float | None = None
     crash_retries: int = 0
+    library_threads: int | None = None
     at_once: int = 1
     most_at_once: int = 0
     id: int = field(default_factory=_job_ids.__next__)

@@ -30,6 +30,7 @@ from ._threads.going import Going
 from .alarm import Alarm, together_s
 from .base import Arguments, Chunk, Host, Item, Job, Usage
 from .crowd import Crowd, Part
+from .libraries import cap_here
 
 IDLE_S: Final = 10.0
 """After so long without a chunk a thread goes (trio's thread cache has the same)."""
@@ -396,6 +397,7 @@ class Threads:
     def _call(self, going: Going) -> Usage:
         chunk, calls = going.chunk, 0
         job = chunk.job
+        cap_here(job.library_threads)
         going.began_s = began = reported = time.perf_counter()
         cpu_0 = time.thread_time()
         for item in chunk.items:

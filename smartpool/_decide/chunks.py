@@ -20,8 +20,13 @@ OVERHEAD_SHARE: Final = 0.05
 TARGET_S: Final = 0.2
 """No chunk is meant to take longer (joblib's, by its benchmark of batch sizes)."""
 
+WORK_TARGET_S: Final = 0.02
+"""The same on threads whose calls compute. The engine's thread competes with them for a
+CPU at each chunk: 2 ms instead make SHA-256 take 1.2 times as long, and 50 ms gain
+nothing (benchmarks/costs.py says what a chunk costs; sha256 of benchmarks.regret)."""
+
 THREAD_TARGET_S: Final = 0.002
-"""The same on threads, where handing over costs some 50 us (benchmarks/costs.py)
+"""The same on threads whose calls may wait, where handing over costs some 50 us (benchmarks/costs.py)
 and where a chunk of items that wait would make them wait one after the other."""
 
 FIRST: Final = 1

@@ -146,7 +146,7 @@ def _take_turns(plan: Plan, _: Profile | None, shown: Shown) -> Doubt | None:
         return None
     if alone_s is None or calls < TURNS or plan.kind not in ("mixed", "nogil"):
         return None
-    if plan.rule in ("pinned", "contended"):
+    if plan.rule in ("pinned", "contended") or plan.library_threads is not None:
         return None
     if calls * alone_s > NO_FASTER * shown.elapsed_s:
         return None

@@ -63,6 +63,7 @@ class Workload:
         rebinds: A global or nonlocal name that `fn` rebinds, or `None`.
         warm_workers: Worker processes of the pool that are up already.
         modules: Modules that a worker has to import for the function, about.
+        capped: Whether threads of numerical libraries can be limited, and there are any.
         isolated: Why no item is to be called on the caller's thread, in words; `None` if
             they may be.
         ends_calls: Whether that is to end calls that take too long, or to outlive those
@@ -79,6 +80,7 @@ class Workload:
     rebinds: str | None = None
     warm_workers: int = 0
     modules: int = 0
+    capped: bool = False
     isolated: str | None = None
     ends_calls: bool = False
 

@@ -54,7 +54,7 @@ a guess between noise and a queue that is as long as the work."""
 
 SLOWED: Final = 1.25
 """Calls that take so many times as long are looked at once more before there are twice
-as many: those that have begun beside fewer end first. A guess."""
+as many, since those that have begun beside fewer end first: a guess."""
 
 COLLAPSED: Final = 0.5
 """What is left of the best rate when all is looked at anew: a guess."""

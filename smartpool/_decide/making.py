@@ -43,6 +43,18 @@ def serial(facts: Facts, rule: str, text: str, **numbers: Fact) -> Plan:
     return planned(facts, "serial", 1, Reason(rule, text, numbers))
 
 
+def computing_threads(facts: Facts, reason: Reason, workers: int | None = None) -> Plan:
+    """Threads for calls that compute: one a CPU, and those of their libraries within."""
+    plan = planned(facts, "threads", workers or facts.free_cpus, reason)
+    if not facts.workload.capped or plan.workers == 1:
+        return plan
+    each = max(1, facts.machine.cpus // plan.workers)
+    threads = "1 thread" if each == 1 else f"{each} threads"
+    text = f"numerical libraries compute on {threads} in each call meanwhile"
+    capped = Reason("library-threads", text, {"threads": each})
+    return replace(plan, library_threads=each, reasons=(reason, capped))
+
+
 def waiting_threads(facts: Facts, reason: Reason) -> Plan:
     """Threads for calls that wait: Little's law to begin with, and growing."""
     work = facts.workload

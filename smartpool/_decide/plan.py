@@ -43,6 +43,8 @@ class Plan:
         reasons: Why, the rule that decided first.
         side_by_side: Coroutines that go on at once in each worker process, at most;
             `None` where calls there go one after the other.
+        library_threads: Threads that a numerical library may use in each call, where
+            calls on threads share the CPUs; `None`: as many as it likes.
     """
 
     backend: BackendName
@@ -53,6 +55,7 @@ class Plan:
     chunksize: int | None
     reasons: tuple[Reason, ...]
     side_by_side: int | None = None
+    library_threads: int | None = None
 
     @property
     def rule(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from .._backends.base import Backend, Job
+from .._backends.libraries import are_loaded, can_be_capped
 from .._decide.costs import STEPS_S, worth_moving
 from .._decide.doubts import LOOK_CALLS
 from .._decide.facts import Machine, Profile, Workload
@@ -19,6 +20,7 @@ from .._observe.budget import current_budget, set_budget
 from .._observe.imports import modules_behind
 from .._observe.learned import Learned, forget, recall, remember
 from .._observe.machine import machine
+from .._observe.meter import NATIVE_FROM
 from .._observe.rebinding import rebinds
 from .._observe.sizes import with_refusal, with_sizes
 from .._run.engine import Engine
@@ -74,6 +76,9 @@ class Deciding:
         host, work = self._context.run(machine), self._workload(pending)
         self.profile, self._unpicklable = profile, None
         plan = make_plan(host, work, profile)
+        if _uses_libraries(plan, profile) and can_be_capped():
+            work = replace(work, capped=True)
+            plan = make_plan(host, work, profile)
         if plan.backend == "processes" and work.backend is None:
             work = replace(
                 work,
@@ -244,3 +249,11 @@ class Deciding:
             self.travels = self.profile.unpicklable is None
         work = replace(work, unpicklable=self._unpicklable)
         return make_plan(host, work, self.profile)
+
+
+def _uses_libraries(plan: Plan, profile: Profile | None) -> bool:
+    """Return whether calls compute with threads of a library's, or may do so."""
+    if profile is not None:
+        return profile.native_share > NATIVE_FROM
+    blind = plan.backend == "threads" and plan.kind in ("cpu", "nogil")
+    return blind and are_loaded()

@@ -344,6 +344,7 @@ class Engine:
             return
         self._runs[run.job.id] = run
         self._gil = gil_enabled()
+        run.cap_libraries()
         if run.until_s is not None:
             left_s = max(0.0, run.until_s - time.monotonic())
             run.late = self.call_later(left_s, lambda: self._is_late(run))
@@ -509,6 +510,7 @@ class Engine:
             for one in self._backends_of(run):
                 one.recall(run.job)
             run.follow(plan, backend, profile)
+            run.cap_libraries()
             self._take_back(run, run.dispatcher.withdraw())
             self._place_all()
 
@@ -555,7 +557,7 @@ class Engine:
     def _end_if_over(self, run: Run, error: BaseException | None = None) -> None:
         if run.job.id in self._runs and run.dispatcher.over:
             del self._runs[run.job.id]
-            run.end_timers()
+            run.end_effects()
             try:
                 for backend in self._backends.made:
                     backend.forget(run.job)
@@ -637,7 +639,7 @@ class Engine:
         """Yield all that is to be done when nothing of `run` is waited for."""
         yield run.dispatcher.stop
         yield partial(self._scheduler.release_all, run.tenant)
-        yield run.end_timers
+        yield run.end_effects
         for backend in self._backends_of(run):
             yield partial(backend.cancel, run.job)
             yield partial(backend.kill, run.job)

@@ -12,7 +12,13 @@ from queue import SimpleQueue
 from typing import Final
 
 from .._backends.base import Backend, Chunk, Item, Job, Usage, Watch
-from .._decide.chunks import TARGET_S, THREAD_TARGET_S, next_chunk_size
+from .._backends.libraries import Cap
+from .._decide.chunks import (
+    TARGET_S,
+    THREAD_TARGET_S,
+    WORK_TARGET_S,
+    next_chunk_size,
+)
 from .._decide.costs import STEPS_S
 from .._decide.doubts import LOOK_CALLS, LOOK_S, WAITS_AGAIN, Doubt, Shown, doubt
 from .._decide.facts import Profile
@@ -127,6 +133,7 @@ class Run:
         self.late: Watch | None = None
         self.lazy: bool = lazy
         self.telling: Watch | None = None
+        self._cap = Cap()
         self._untold: list[Settled] = []
         # Whether a `Want` is not answered yet. A caller begins without one.
         self.asked: bool = True
@@ -190,8 +197,14 @@ class Run:
             self.tell_outcomes()
         return first and bool(self._untold)
 
-    def end_timers(self) -> None:
-        """Wait for no time any more: it is over."""
+    def cap_libraries(self) -> None:
+        """Have numerical libraries use as many threads as its plan says."""
+        self.job.library_threads = self.plan.library_threads
+        self._cap.set(self.plan.library_threads)
+
+    def end_effects(self) -> None:
+        """Wait for no time any more, and limit nothing: it is over."""
+        self._cap.lift()
         for timer in (self.grace, self.late, self.telling):
             if timer is not None:
                 timer.cancel()
@@ -263,7 +276,8 @@ class Run:
     def _target_s(self) -> float:
         """Seconds that a chunk should take; of CPU, where its calls wait side by side."""
         if self.plan.backend == "threads":
-            return THREAD_TARGET_S
+            works = self.plan.kind in ("nogil", "cpu")
+            return WORK_TARGET_S if works else THREAD_TARGET_S
         if self.plan.side_by_side is None:
             return TARGET_S
         return min(LONG_S, max(TARGET_S, IDLE_TIMES * self._idle_s))

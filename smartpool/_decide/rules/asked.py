@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..making import (
+    computing_threads,
     coroutine_processes,
     event_loop,
     mixed_processes,
@@ -35,9 +36,10 @@ def _pinned(facts: Facts) -> Plan:
         return waiting_threads(facts, reason)
     if facts.kind == "mixed" and name == "processes":
         return mixed_processes(facts, reason)
-    return planned(
-        facts, name, facts.workload.max_workers or facts.machine.cpus, reason
-    )
+    workers = facts.workload.max_workers or facts.machine.cpus
+    if name == "threads":
+        return computing_threads(facts, reason, workers)
+    return planned(facts, name, workers, reason)
 
 
 PINNED: Final = Rule(

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..making import MIXED_MOST, mixed_workers, planned, waiting_threads
+from ..making import (
+    MIXED_MOST,
+    computing_threads,
+    mixed_workers,
+    planned,
+    waiting_threads,
+)
 from ..plan import Plan, Reason
 from ..sentences import count_cpus, measured_numbers, not_kept, what_showed
 from ..situation import Facts
@@ -23,7 +29,7 @@ def _isolated(facts: Facts) -> Plan:
             text = f"{text}; {lost}"
         reason = Reason("isolated", text, measured_numbers(facts))
         if facts.kind in ("cpu", "nogil"):
-            return planned(facts, "threads", facts.cpus, reason)
+            return computing_threads(facts, reason, facts.cpus)
         return waiting_threads(facts, reason)
     workers, how_many = _workers(facts)
     isolated = facts.workload.isolated

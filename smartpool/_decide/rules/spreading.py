@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..making import MIXED_MOST, mixed_processes, planned, waiting_threads
+from ..making import (
+    MIXED_MOST,
+    computing_threads,
+    mixed_processes,
+    planned,
+    waiting_threads,
+)
 from ..plan import Plan, Reason
 from ..probing import ENOUGH_S
 from ..sentences import (
@@ -75,7 +81,7 @@ def _released(facts: Facts) -> Plan:
         " one thread a CPU"
     )
     reason = Reason("gil-released", text, measured_numbers(facts))
-    return planned(facts, "threads", facts.free_cpus, reason)
+    return computing_threads(facts, reason)
 
 
 GIL_RELEASED: Final = Rule(
@@ -99,7 +105,7 @@ def _off(facts: Facts) -> Plan:
         return waiting_threads(facts, Reason("gil-off", text, measured_numbers(facts)))
     text = f"the function works ({what_showed(facts)}) and the GIL is off: one thread a CPU"
     reason = Reason("gil-off", text, measured_numbers(facts))
-    return planned(facts, "threads", facts.free_cpus, reason)
+    return computing_threads(facts, reason)
 
 
 GIL_OFF: Final = Rule(
