@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartpool._decide.limits import GAIN, Growth, Window, ceiling, waits_at_once
+from smartpool._decide.limits import FEW, GAIN, Growth, Window, ceiling, waits_at_once
 
 counts = st.integers(1, 10_000)
 
@@ -67,12 +67,12 @@ windows = st.builds(
 def test_growth_stays_within_its_bounds(
     limit: int, more: int, following: list[Window]
 ) -> None:
-    """Whatever the windows bring: from one to its bound, and by doublings at most."""
+    """Whatever the windows bring: from one to its bound, and by doublings at most, few by twice that."""
     growth = Growth(limit, limit + more)
     for window in following:
         before, growth = growth, growth.after(window)
         assert 1 <= growth.limit <= growth.most == before.most
-        assert growth.limit <= 2 * before.limit + 1
+        assert growth.limit <= max(2 * before.limit + 1, min(4 * before.limit, 4 * FEW))
 
 
 CALL_S = 0.02

@@ -37,6 +37,13 @@ KEEP: Final = 0.95
 """With half as many calls at once this share of the results a second is as good:
 a guess, as large as a quiet machine's noise."""
 
+FULL: Final = 0.5
+"""Of the calls that may go on at once so many have to, before there may be more:
+a guess."""
+
+FEW: Final = 64
+"""So few calls at once, of which none is in another's way, grow twice as fast: a guess."""
+
 STEP: Final = 1.5
 """By so much it grows where too many have been seen: a guess, so that the next step is
 not far too many again."""
@@ -103,13 +110,18 @@ class Window:
         """Results a second."""
         return self.results / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def going(self) -> float:
+        """Calls that went on at once, on average (Little's law)."""
+        return self.rate * self.call_s
+
 
 @dataclass(frozen=True, slots=True)
 class Growth:
     """How many calls of one run go on at once, from window to window. Pure.
 
-    It doubles while that brings more results a second, and goes back to the best that
-    was seen when it does not. Where calls take much longer together than alone, they
+    It doubles while calls take no longer than one alone, or while that brings more
+    results a second, and goes back to the best that was seen when it does not. Where calls take much longer together than alone, they
     wait in a queue somewhere: then there are as many as are being served there, by
     Little's law, and it grows from that in smaller steps. Once it has settled it stays,
     until the rate collapses.
@@ -167,22 +179,28 @@ def _go_up(growth: Growth, window: Window) -> Growth:
     again = best_at == growth.limit
     if _is_crowded(growth, window):
         return _back_off(growth, window)
-    if best_rate and not again and window.rate < best_rate * GAIN:
+    slowed = growth.base_s > 0 and window.call_s > SLOWED * growth.base_s
+    # Calls that are as quick as one alone are in nobody's way. If they are fewer than
+    # may be, their threads are still being started, or there is no more input.
+    surely = growth.alone_s > 0 and not slowed
+    if surely and window.going < FULL * growth.limit:
+        return growth
+    if best_rate and not (again or surely) and window.rate < best_rate * GAIN:
         if window.rate < best_rate * KEEP:
             return _halved(growth, best_at)  # too many already, perhaps
         return replace(growth, limit=best_at, phase="settled")
     growth = replace(growth, best=(growth.limit, window.rate))
-    more = _more(growth)
-    if window.busy >= BUSY or more <= growth.limit:
+    more = _more(growth, 4 if surely and growth.limit < FEW else 2)
+    if more <= growth.limit:
         return replace(growth, phase="settled")
-    if growth.base_s and window.call_s > SLOWED * growth.base_s:
+    if slowed or window.busy >= BUSY:
         return replace(growth, phase="settled") if again else growth  # a second look
     return replace(growth, limit=more)
 
 
-def _more(growth: Growth) -> int:
+def _more(growth: Growth, times: int = 2) -> int:
     if not growth.crowded:
-        return min(growth.most, 2 * growth.limit)
+        return min(growth.most, times * growth.limit)
     more = ceil(STEP * growth.limit)
     return min(growth.most, more) if more < ROOM * growth.crowded else growth.limit
 

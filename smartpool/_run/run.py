@@ -354,6 +354,8 @@ class Run:
         if results < before:
             return False
         seconds = time.monotonic() - since_s
+        if seconds < (stats.busy_s - busy_s) / results:
+            return False  # they began at once, and so they end at once
         usable = 1 if gil_enabled() else self._cpus
         self.growth = self.growth.after(
             Window(
