@@ -16,7 +16,7 @@ from typing import Final
 
 from ..measuring import print_machine
 from . import report
-from .runner import QUICK, THOROUGH, Measured, race, who
+from .runner import QUICK, THOROUGH, Measured, compile_modules, race, who
 from .workload import Workload
 from .workloads import WORKLOADS
 
@@ -33,6 +33,7 @@ def main() -> None:
     """Measure, and print."""
     asked = _asked()
     print_machine()
+    compile_modules()
     begin = time.monotonic()
     found: dict[str, dict[str, Measured]] = {}
     rows = list[report.Row]()

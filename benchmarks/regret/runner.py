@@ -8,12 +8,16 @@ import random
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 from statistics import median
 from typing import Any, Final
+
+import smartpool
 
 from .contenders import CONTENDERS, Contender
 from .figures import Readings
@@ -22,6 +26,10 @@ from .workload import Workload
 
 RACE: Final = 2.5
 """A rival that takes so many times longer than the best, cold and warm, is out."""
+
+
+NOT_NEEDED: Final = r"/(tests|matplotlib|fontTools|PIL|pip)/"
+"""Of what is installed this is not compiled, which would take long."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,20 @@ def race(
             _take_in(found[name], _trial(work.name, name, effort))
             say(f"{work.name}: {name}, round {number + 1} of {effort.rounds}")
     return dict(found)
+
+
+def compile_modules() -> None:
+    """Have all modules compiled that contenders import, and this package.
+
+    What pip installs is. But a tree that is only read need not be, nor what some
+    installers leave: then a first call would measure the compiler.
+    """
+    roots = {str(Path(smartpool.__file__).parent), sysconfig.get_path("purelib")}
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-q", "-j", "0", "-x", NOT_NEEDED, *roots],
+        check=False,  # some packages bring files that are no Python of this version
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def _still_in(name: str, found: dict[str, Measured]) -> bool:
