@@ -22,7 +22,7 @@ from smartpool._decide.plan import Plan, Reason
 from smartpool._decide.rules import RULES, make_plan
 from smartpool._drive.record import Record
 from smartpool._report.report import LINES_MOST, Report, Results
-from smartpool._run.run import Stats
+from smartpool._run.stats import Stats
 from tests.recorded import TWO_CPUS, recorded_cases
 from tests.strategies import machines, profiles, workloads
 from tests.workloads import spin

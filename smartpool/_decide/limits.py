@@ -37,7 +37,7 @@ KEEP: Final = 0.95
 """With half as many calls at once this share of the results a second is as good:
 a guess, as large as a quiet machine's noise."""
 
-FULL: Final = 0.5
+FULL: Final = 0.25
 """Of the calls that may go on at once so many have to, before there may be more:
 a guess."""
 
@@ -98,12 +98,15 @@ class Window:
         seconds: In so many seconds.
         call_s: Seconds that a call took, on average; 0 if not known.
         busy: Share of the CPUs that they could use which they did use.
+        going: Calls that went on at once since there may be so many, on average; 0 if
+            only the window says.
     """
 
     results: int
     seconds: float
     call_s: float = 0.0
     busy: float = 0.0
+    going: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -111,9 +114,9 @@ class Window:
         return self.results / self.seconds if self.seconds > 0 else 0.0
 
     @property
-    def going(self) -> float:
-        """Calls that went on at once, on average (Little's law)."""
-        return self.rate * self.call_s
+    def at_once(self) -> float:
+        """Calls that went on at once, on average (by Little's law)."""
+        return self.going or self.rate * self.call_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,11 @@ class Growth:
         """Whether it stays as long as nothing changes."""
         return self.phase == "settled"
 
+    def is_quick(self, call_s: float) -> bool:
+        """Return whether calls that take so long are in nobody's way, as far as known."""
+        base_s = min(self.alone_s, self.base_s or self.alone_s)
+        return self.phase == "up" and 0 < call_s <= SLOWED * base_s
+
     def after(self, window: Window) -> Growth:
         """Return what follows `window`, which went by with this limit."""
         if window.rate <= 0:
@@ -183,7 +191,7 @@ def _go_up(growth: Growth, window: Window) -> Growth:
     # Calls that are as quick as one alone are in nobody's way. If they are fewer than
     # may be, their threads are still being started, or there is no more input.
     surely = growth.alone_s > 0 and not slowed
-    if surely and window.going < FULL * growth.limit:
+    if surely and window.at_once < FULL * growth.limit:
         return growth
     if best_rate and not (again or surely) and window.rate < best_rate * GAIN:
         if window.rate < best_rate * KEEP:

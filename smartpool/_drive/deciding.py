@@ -24,8 +24,8 @@ from .._observe.meter import NATIVE_FROM
 from .._observe.rebinding import rebinds
 from .._observe.sizes import with_refusal, with_sizes
 from .._run.engine import Engine
-from .._run.run import Stats
 from .._run.source import Source
+from .._run.stats import Stats
 from .record import Record
 from .request import Request
 

@@ -10,7 +10,8 @@ from .._decide.kinds import WORKS_ABOVE_FREE, working
 from .._decide.plan import Fact, Plan, Reason
 from .._errors import NotPicklableError
 from .._report.report import Report
-from .._run.run import Run, Stats
+from .._run.run import Run
+from .._run.stats import Stats
 from .here import Here
 
 NAMED_MOST: Final = 5

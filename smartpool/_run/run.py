@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from errno import EMFILE, ENFILE
 from math import ceil
 from queue import SimpleQueue
@@ -22,7 +22,7 @@ from .._decide.chunks import (
 from .._decide.costs import STEPS_S
 from .._decide.doubts import LOOK_CALLS, LOOK_S, WAITS_AGAIN, Doubt, Shown, doubt
 from .._decide.facts import Profile
-from .._decide.limits import START_MOST, Growth, Window
+from .._decide.limits import START_MOST, Growth
 from .._decide.plan import Plan
 from .._decide.probing import ENOUGH_S
 from .._observe.gil import gil_enabled
@@ -30,6 +30,8 @@ from .._outcome import Error, Outcome
 from .dispatcher import Dispatcher
 from .messages import Message, Outcomes, Settled
 from .scheduler import Tenant
+from .stats import Stats
+from .windows import Windows
 
 CHUNK_BYTES: Final = 4 << 20
 """Payloads of one chunk together, at most, if one item does not exceed it: a guess."""
@@ -56,40 +58,6 @@ LONG_S: Final = 2.0
 IDLE_TIMES: Final = 4.0
 """A chunk of coroutines computes for so many times as long as its worker has nothing to
 do at its end, while the last ones wait: a guess, four fifths of a CPU."""
-
-
-@dataclass(slots=True)
-class Stats:
-    """What was counted while the run went on."""
-
-    items: dict[str, int] = field(default_factory=dict[str, int])
-    busy_s: float = 0.0
-    cpu_s: float = 0.0
-    most_at_once: int = 0  # chunks
-    most_side_by_side: int = 0  # coroutines in workers
-    let_go: list[int] = field(default_factory=list[int])
-    crashed: list[int] = field(default_factory=list[int])
-    refused: int = 0
-    refusals_from: int = 0
-
-    @property
-    def called(self) -> int:
-        """Items that were called, on all backends."""
-        return sum(self.items.values())
-
-    @property
-    def item_s(self) -> float:
-        """Seconds an item took, on average."""
-        return self.busy_s / max(1, self.called)
-
-    def count(self, backend: str, usage: Usage) -> None:
-        """Add a chunk, or some of its items."""
-        self.items[backend] = self.items.get(backend, 0) + usage.calls
-        self.busy_s += usage.wall_s
-        self.cpu_s += usage.cpu_s
-        self.let_go += usage.let_go
-        if usage.crashed is not None:
-            self.crashed.append(usage.crashed)
 
 
 class Run:
@@ -143,8 +111,7 @@ class Run:
         self._measured = 0
         self._idle_s = 0.0
         self._clocks = False
-        self._window: tuple[float, int, float, float] | None = None
-        self._window_from = 0  # results before it
+        self._windows = Windows(self.stats, time.monotonic())
         self._alone_s: float | None = None
         self._cpus = cpus
         self._shown: tuple[int, float, float] = (0, 0.0, 0.0)
@@ -157,7 +124,7 @@ class Run:
         self.plan, self.backend = plan, backend
         self.profile: Profile | None = profile
         self.growth = Growth(plan.concurrency, plan.grow_to)
-        self._open_window()
+        self._windows.open(time.monotonic())
         self._look_from_now()
         # As long as it is not known what the function is, workers are asked.
         self.observe_next = plan.kind == "unknown" and plan.backend == "processes"
@@ -342,41 +309,17 @@ class Run:
         return self._grow() or freed
 
     def _grow(self) -> bool:
-        """Allow more calls at once, or fewer, when a window of them is over.
-
-        A window is a whole round: as many results as there are calls at once.
-        """
-        before, stats = self.growth.limit, self.stats
-        if self.tenant.share > 0 or stats.called < self._window_from:
+        """Allow more calls at once, or fewer, when a window of them is over."""
+        if self.tenant.share > 0:
             return False
-        since_s, items, busy_s, cpu_s = self._window or self._open_window()
-        results = stats.called - items
-        if results < before:
-            return False
-        seconds = time.monotonic() - since_s
-        if seconds < (stats.busy_s - busy_s) / results:
-            return False  # they began at once, and so they end at once
+        before, now_s = self.growth.limit, time.monotonic()
         usable = 1 if gil_enabled() else self._cpus
-        self.growth = self.growth.after(
-            Window(
-                results,
-                seconds,
-                call_s=(stats.busy_s - busy_s) / results,
-                busy=(stats.cpu_s - cpu_s) / max(seconds, 1e-9) / usable,
-            )
-        )
-        self._allow()
-        self._open_window()
-        if self.growth.limit != before:
-            # What began beside more calls, or fewer, says nothing of so many.
-            self._window, self._window_from = None, stats.called + before
+        window = self._windows.next(self.growth, usable, now_s)
+        if window is not None:
+            self.growth = self.growth.after(window)
+            self._allow()
+            self._windows.open(now_s, 0 if self.growth.limit == before else before)
         return self.growth.limit > before
-
-    def _open_window(self) -> tuple[float, int, float, float]:
-        stats = self.stats
-        self._window = time.monotonic(), stats.called, stats.busy_s, stats.cpu_s
-        self._window_from = 0
-        return self._window
 
     def wait_for_clocks(self) -> bool:
         """Take in that its calls wait for clocks alone; return whether more may go on.
@@ -420,7 +363,7 @@ class Run:
             stats.refusals_from = stats.called + self.growth.limit
             self.growth = self.growth.refused()
             self._allow()
-            self._open_window()
+            self._windows.open(time.monotonic())
         stats.refused += refused
 
     def doubt(self) -> Doubt | None:
