@@ -27,8 +27,8 @@ SHOWN = examples((ROOT / "docs" / "examples.md").read_text("utf-8"))
 RIGHT = {"with the GIL": "processes", "without the GIL": "threads"}
 """What is right for the examples that compute in Python."""
 
-COROUTINES = {"s14_async_fetches.py"}
-"""Those that wait, on an event loop on each build."""
+ON_EACH = {"s14_async_fetches.py": "event_loop", "s15_kernels.py": "threads"}
+"""The same for those for which the GIL makes no difference."""
 
 WITH_DOCTESTS = [
     path
@@ -93,7 +93,7 @@ def test_the_code_of_a_page_prints_what_it_says(page: Path, tmp_path: Path) -> N
 
 def right_for(example: str, build: str) -> str:
     """Return where the items of an example belong."""
-    return "event_loop" if example in COROUTINES else RIGHT[build]
+    return ON_EACH.get(example, RIGHT[build])
 
 
 @pytest.mark.measures
