@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ..measuring import print_machine
-from . import report
+from . import goals, report
 from .runner import QUICK, THOROUGH, Measured, compile_modules, race, who
 from .workload import Workload
 from .workloads import WORKLOADS
@@ -39,7 +39,7 @@ def main() -> None:
     rows = list[report.Row]()
     for work in _workloads(asked):
         names = [one.name for one in who(work)]
-        if asked.quick:
+        if asked.quick and not asked.goals:
             names = [name for name in names if name in QUICK_RIVALS]
         effort = QUICK if asked.quick else THOROUGH
         found[work.name] = race(work, names, effort, _say)
@@ -48,6 +48,7 @@ def main() -> None:
             _print_found(work, found[work.name])
     _say("")
     report.print_rows(rows)
+    goals.print_goals(found, extras=asked.goals or not (asked.quick or asked.only))
     print(f"it took {time.monotonic() - begin:.0f} s")
     if asked.json:
         report.save(asked.json, rows, found)
@@ -58,6 +59,9 @@ def main() -> None:
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="regret", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few, in 3 minutes")
+    parser.add_argument(
+        "--goals", action="store_true", help="what the figures below the table need"
+    )
     parser.add_argument("--only", help="names of workloads, with semicolons between")
     parser.add_argument("--json", type=Path, help="where to write all readings")
     parser.add_argument("--plot", type=Path, help="where to draw the regrets")
@@ -67,6 +71,8 @@ def _asked() -> argparse.Namespace:
 
 def _workloads(asked: argparse.Namespace) -> list[Workload]:
     names = list(QUICKLY if asked.quick else WORKLOADS)
+    if asked.goals:
+        names = list(goals.WORKLOADS)
     if asked.only:
         names = [name.strip() for name in asked.only.split(";")]
     unknown = [name for name in names if name not in WORKLOADS]
