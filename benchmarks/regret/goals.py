@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from statistics import median
 from typing import Final
 
@@ -209,14 +210,10 @@ if __name__ == "__main__":
 def _memory() -> Iterator[Figure]:
     """How much memory a long stream, and a large bound table, take."""
     yield Figure("stream of 10 million integers", _printed(STREAM), 50.0, " MB")
-    if "numpy" in sys.modules or _has_numpy():
+    if find_spec("numpy"):
         yield Figure(
             "256 MB bound, 2 warm workers: more, by that", _printed(BOUND), 1.1
         )
-
-
-def _has_numpy() -> bool:
-    return subprocess.run([sys.executable, "-c", "import numpy"]).returncode == 0
 
 
 def _printed(code: str) -> float:

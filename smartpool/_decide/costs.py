@@ -10,6 +10,7 @@ from math import inf
 from typing import Final
 
 from .facts import Profile, Workload
+from .kinds import held_s
 
 WORTH_IT: Final = 0.9
 """A parallel plan has to promise at most this share of the plain loop's time: a
@@ -31,6 +32,9 @@ RELEASED_ITEM_S: Final = 20e-6
 
 PROCESS_START_S: Final = 0.05
 """Until a first worker process calls items (benchmarks/costs.py: cold start)."""
+
+WORKER_CPU_S: Final = 0.045
+"""What a worker computes until it calls items (benchmarks/costs.py: CPU of a start)."""
 
 MODULE_S: Final = 0.002
 """What a worker takes longer to start for each module that the function needs
@@ -81,13 +85,14 @@ def threads_s(
 def turns_s(workload: Workload, profile: Profile) -> float:
     """Return seconds that threads would take for items that wait and hold the GIL.
 
-    Their waits overlap, their work does not.
+    Their waits overlap, but for those in which they hold it, as the start of a program
+    does; their work does not.
     """
     if workload.items is None:
         return inf
-    cpu_s = min(profile.cpu_s or 0.0, profile.own_s)
-    each_s = cpu_s + THREADS_ITEM_S
-    return THREADS_START_S + profile.own_s - cpu_s + workload.items * each_s
+    turn_s = min(profile.own_s, max(profile.cpu_s or 0.0, held_s(profile) or 0.0))
+    each_s = turn_s + THREADS_ITEM_S
+    return THREADS_START_S + profile.own_s - turn_s + workload.items * each_s
 
 
 def travel_s(profile: Profile) -> float:
@@ -106,12 +111,39 @@ def processes_s(workload: Workload, profile: Profile, workers: int) -> float:
     items are the workers'. The slower of the two sets the pace.
     """
     items = 1000 if workload.items is None else workload.items
-    warm = workload.warm_workers > 0
-    cold_s = PROCESS_START_S + workload.modules * MODULE_S
-    start_s = PROCESS_WARM_S if warm else cold_s
+    start_s = starts_s(workload, min(workers, items)) / (1 + workload.earlier_runs)
     there_s = travel_s(profile)
     pace_s = max(there_s, (profile.own_s + there_s) / min(workers, max(1, items)))
     return start_s + items * pace_s
+
+
+def starts_s(workload: Workload, workers: int) -> float:
+    """Return seconds until so many workers call items, besides those that are up.
+
+    Each of them computes while it starts, and those beyond the CPUs take turns.
+    """
+    missing = workers - workload.warm_workers
+    if missing <= 0:
+        return PROCESS_WARM_S
+    each_s = WORKER_CPU_S + workload.modules * MODULE_S
+    if workload.warm_workers:
+        return PROCESS_WARM_S + each_s * missing / workload.cpus
+    more_s = each_s * max(0, missing - workload.cpus) / workload.cpus
+    return PROCESS_START_S + workload.modules * MODULE_S + more_s
+
+
+def nothing_gains(workload: Workload, item_s: float, *, gil: bool) -> bool:
+    """Return whether items are called here whatever they do, as short as they are.
+
+    On threads each would cost more than it takes, and workers would not be up in time.
+    """
+    if workload.items is None or item_s > RELEASED_ITEM_S * WORTH_IT:
+        return False
+    profile = Profile(1, item_s)
+    best_s = processes_s(workload, profile, workload.cpus)
+    if not gil:
+        best_s = min(best_s, threads_s(workload, profile, workload.cpus))
+    return best_s > WORTH_IT * rest_s(workload, profile)
 
 
 def process_item_gains(profile: Profile, workers: int, pace_s: float) -> bool:

@@ -83,8 +83,16 @@ def held(profile: Profile, less_s: float = 0.0) -> float | None:
         profile: What was measured.
         less_s: Seconds of its waiting that are to be left out.
     """
+    if not profile.cpu_s or profile.wall_s <= 0:
+        return None
+    seconds = held_s(profile, less_s)
+    return None if seconds is None else _share(seconds, profile.cpu_s)
+
+
+def held_s(profile: Profile, less_s: float = 0.0) -> float | None:
+    """Return for how many seconds the item held the GIL, also while it waited."""
     late_s, slept_s = profile.late_s, profile.heart_slept_s
-    if late_s is None or not profile.cpu_s or profile.wall_s <= 0:
+    if late_s is None:
         return None
     waited_s = max(0.0, late_s - profile.heart_delay_s - less_s)
     if profile.waited_s is not None:
@@ -93,7 +101,7 @@ def held(profile: Profile, less_s: float = 0.0) -> float | None:
     late_beats = profile.late_beats
     if slept_s > 0:
         late_beats = min(late_beats, waited_s / WAITED_LEAST / slept_s)
-    return _share(waited_s + late_beats * unseen_s, profile.cpu_s)
+    return waited_s + late_beats * unseen_s
 
 
 def holds_gil(profile: Profile) -> bool | None:

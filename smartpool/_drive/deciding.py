@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextvars import copy_context
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from .._backends.base import Backend, Job
 from .._backends.libraries import are_loaded, can_be_capped
-from .._decide.costs import STEPS_S, worth_moving
+from .._decide.costs import STEPS_S, nothing_gains, worth_moving
 from .._decide.doubts import LOOK_CALLS
 from .._decide.facts import Machine, Profile, Workload
 from .._decide.limits import Growth
@@ -28,6 +29,10 @@ from .._run.source import Source
 from .._run.stats import Stats
 from .record import Record
 from .request import Request
+
+RECENT_S: Final = 30.0
+"""Workers that a run so long ago has started are up: half of the time after which idle
+ones leave."""
 
 Sample = tuple[Any, list[Any]]
 """What an item was called with; what it returned, and other results of other types."""
@@ -56,6 +61,9 @@ class Deciding:
         self._unpicklable: str | None = None
         self._pickled: Any = None
         self.travels: bool = False
+        known = recall(request.fn)
+        recent = known is not None and time.monotonic() - known.at_s < RECENT_S
+        self._earlier_runs = known.runs if known is not None and recent else 0
 
     def decide(
         self,
@@ -87,6 +95,11 @@ class Deciding:
             )
             plan = self._unless_it_stays(host, work, sample)
         return plan
+
+    def gains_nothing(self, item_s: float) -> bool:
+        """Return whether items that take so long are called here, whatever they do."""
+        gil = self._context.run(machine).gil
+        return nothing_gains(self._workload(0), item_s, gil=gil)
 
     def learn_limit(self, growth: Growth) -> None:
         """Keep how many calls at once a run has ended with, whose calls wait."""
@@ -164,7 +177,15 @@ class Deciding:
         if self.profile is not None and plan.kind != "unknown":
             unpicklable = self._unpicklable or self.profile.unpicklable
             gil = self._context.run(machine).gil
-            known = Learned(plan, self.profile, unpicklable, gil, self.travels)
+            known = Learned(
+                plan,
+                self.profile,
+                unpicklable,
+                gil,
+                self.travels,
+                runs=1 + self._earlier_runs,
+                at_s=time.monotonic(),
+            )
             remember(self._request.fn, known)
 
     def note_gil(self) -> None:
@@ -226,6 +247,8 @@ class Deciding:
             max_workers=options.max_workers,
             chunksize=options.chunksize,
             warm_workers=self._engine.warm_workers(),
+            cpus=min(self._engine.cpus, options.max_workers or self._engine.cpus),
+            earlier_runs=self._earlier_runs,
             isolated=options.isolated,
             ends_calls=options.ends_calls,
         )

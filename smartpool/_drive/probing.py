@@ -195,7 +195,8 @@ class Probing:
         if before is not None:
             return spent_s + before.spent_s >= probing.ENOUGH_S
         if not probing.is_enough(spent_s, item_s, self._best_s, self._source.left):
-            return False
+            short = spent_s >= probing.TINY_ENOUGH_S
+            return short and self._parts.deciding.gains_nothing(self._best_s)
         if spent_s < probing.ENOUGH_S:
             return True
         return probing.is_clear(spent_s, self._meter.seen_s)

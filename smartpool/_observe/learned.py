@@ -31,6 +31,8 @@ class Learned:
             process; `None` if they can, or if nobody has tried.
         gil: Whether the GIL was on.
         travels: Whether its arguments and results have been seen to travel.
+        runs: Runs that have called it, each soon after the one before.
+        at_s: When the last of them was planned (`time.monotonic`).
     """
 
     plan: Plan
@@ -38,6 +40,8 @@ class Learned:
     unpicklable: str | None = None
     gil: bool = True
     travels: bool = False
+    runs: int = 1
+    at_s: float = 0.0
 
     @property
     def kind(self) -> Kind:

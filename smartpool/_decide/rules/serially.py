@@ -124,16 +124,29 @@ def _is_too_little(facts: Facts) -> bool:
     work, profile = facts.workload, facts.profile
     if profile is None or work.items is None:
         return False
+    if _gains_nothing(facts):
+        return True
     return _best_s(facts) > costs.WORTH_IT * costs.rest_s(work, profile)
+
+
+def _gains_nothing(facts: Facts) -> bool:
+    profile = facts.profile
+    if profile is None or not profile.finished:
+        return False
+    gil = facts.machine.gil
+    return costs.nothing_gains(facts.workload, profile.wall_s, gil=gil)
 
 
 def _too_little(facts: Facts) -> Plan:
     work, profile = facts.workload, facts.profile
     assert profile is not None
     loop_s, best_s = costs.rest_s(work, profile), _best_s(facts)
+    best = f"threads would take {duration(best_s)} at best"
+    if _gains_nothing(facts):
+        best = "handing them over would take longer"
     text = (
         f"{count_items(work.items)} of {duration(profile.wall_s)} are {duration(loop_s)} of"
-        f" work, and threads would take {duration(best_s)} at best"
+        f" work, and {best}"
     )
     return serial(
         facts, "too-little", text, items=work.items, rest_s=loop_s, best_s=best_s
