@@ -113,7 +113,11 @@ def processes_s(workload: Workload, profile: Profile, workers: int) -> float:
     items = 1000 if workload.items is None else workload.items
     start_s = starts_s(workload, min(workers, items)) / (1 + workload.earlier_runs)
     there_s = travel_s(profile)
-    pace_s = max(there_s, (profile.own_s + there_s) / min(workers, max(1, items)))
+    pace_s = max(
+        there_s,
+        (profile.own_s + there_s) / min(workers, max(1, items)),
+        (profile.cpu_s or 0.0) / max(workload.cpus, 1),
+    )
     return start_s + items * pace_s
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from . import limits
+from . import costs, limits
 from .facts import BackendName
 from .plan import Fact, Plan, Reason
 from .situation import Facts
@@ -79,9 +79,17 @@ def event_loop(facts: Facts, reason: Reason) -> Plan:
 
 
 def mixed_workers(facts: Facts) -> int:
-    """Return how many processes keep the CPUs busy with calls that wait."""
-    most = facts.workload.max_workers or facts.machine.cpus * MIXED_MOST
-    return min(facts.waiting_calls, most)
+    """Return how many processes keep the CPUs busy with calls that wait.
+
+    Fewer where the start of so many would take longer than what they gain.
+    """
+    work, profile = facts.workload, facts.profile
+    most = work.max_workers or facts.machine.cpus * MIXED_MOST
+    most = min(facts.waiting_calls, most)
+    if profile is None or work.items is None:
+        return most
+    numbers = range(min(facts.cpus, most), most + 1)
+    return min(numbers, key=lambda workers: costs.processes_s(work, profile, workers))
 
 
 def mixed_processes(facts: Facts, reason: Reason) -> Plan:

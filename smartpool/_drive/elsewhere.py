@@ -260,7 +260,7 @@ class Elsewhere:
         0.1 ms one of 5 ms (the switch interval).
         """
         plan, item_s = run.plan, self._parts.expected_s
-        worth_it = self._cold and plan.kind == "cpu"
+        worth_it = self._cold and plan.kind in ("cpu", "mixed")
         if not worth_it or item_s is None or item_s > HELP_BELOW_S:
             return False
         if self._parts.failed or self._feeding is None:

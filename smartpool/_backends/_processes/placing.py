@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ..._lock import fork_guard
+from ..._observe.cpus import affinity
 from ..base import Chunk, Host, Job, Watch
 from .deadlines import Deadlines
 from .worker import Care, Listener, Placed, Worker
@@ -19,6 +20,10 @@ STARTS_AT_MOST: Final = 3
 
 START_AGAIN_S: Final = 0.1
 """How long to wait after one. A guess: descriptors and memory come back in bursts."""
+
+WAVE_S: Final = 0.1
+"""A worker that starts keeps the next one waiting for so long, at most: twice as long as
+a start takes (benchmarks/costs.py: cold start)."""
 
 CLOSE_S: Final = 1.0
 """How long `close` waits for killed processes to end; they take a few ms."""
@@ -60,7 +65,7 @@ class Placing:
         self._queue: deque[Placed] = deque()
         self._failed_starts = 0
         self._sent_by_dead = 0
-        self._closed = False
+        self._closed = self._looks_again = False
         self.workers: list[Worker] = []
         self._deadlines = Deadlines(host, self.workers)
 
@@ -95,11 +100,30 @@ class Placing:
             self._deadlines.begun(worker)
         if not self._queue:
             return
-        starting = sum(not worker.ready for worker in self.workers)
-        while len(self._queue) > starting and not self._closed:
-            if not self._start():
+        begun_s = [one.begun_s for one in self.workers if not one.ready]
+        while len(self._queue) > len(begun_s) and not self._closed:
+            if self._waits_for_others(begun_s) or not self._start():
                 return
-            starting += 1
+            begun_s.append(self.workers[-1].begun_s)
+
+    def _waits_for_others(self, begun_s: list[float]) -> bool:
+        """Return whether as many are starting as there are CPUs; it is looked again.
+
+        Started all at once they would be up late, all at once: starting is computing.
+        Those that take long are not waited for: they wait themselves, for an initializer.
+        """
+        now_s = time.monotonic()
+        young = sum(now_s - each < WAVE_S for each in begun_s)
+        if young < affinity():
+            return False
+        if not self._looks_again:
+            self._looks_again = True
+            self._host.call_later(WAVE_S, self._look_again)
+        return True
+
+    def _look_again(self) -> None:
+        self._looks_again = False
+        self.dispatch()
 
     def reserve(self, job: Job, reserved: list[Worker]) -> bool:
         """On a caller's thread: take an idle worker that has the function of `job`.

@@ -128,7 +128,8 @@ class Worker:
         doomed: It has ended, or is about to: nothing more can be asked of it.
         left: It went when it was asked to, or for a reason that is known.
         calls: Items that it has called.
-        rested_s: When it began to be idle, by `time.monotonic()`.
+        begun_s: When its start began, by `time.monotonic()`.
+        rested_s: When it began to be idle.
         overdue: Position of the item for which it was killed, or `None`.
     """
 
@@ -157,6 +158,7 @@ class Worker:
         self.doomed = self.left = False
         self.overdue: int | None = None
         self.calls = 0
+        self.begun_s = time.monotonic()
         self.rested_s = 0.0
         self.placed: Placed | None = None
         self.turn = 0
