@@ -19,6 +19,10 @@ from tests.quiet import QUIET_BELOW, clocks, taken
 
 if importlib.util.find_spec("numpy") is not None:
     importlib.import_module("numpy")  # its BLAS starts threads, for good: not in a test
+BLAS = []
+if importlib.util.find_spec("threadpoolctl") is not None:
+    threadpoolctl = importlib.import_module("threadpoolctl")
+    BLAS = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
 
 hypothesis.settings.register_profile(
     "dev",
@@ -58,6 +62,9 @@ def _close_default_pool() -> None:
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a thread, a process or a descriptor behind."""
+    for library in BLAS:  # ends its threads at each fork, and starts them when told so
+        library.set_num_threads(library.num_threads)
+        library.clear_controlling_thread(force=True)
     forget_all()  # nor does one test learn from another
     before = Snapshot(SESSION_MARK)
     yield

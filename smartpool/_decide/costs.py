@@ -33,6 +33,10 @@ RELEASED_ITEM_S: Final = 20e-6
 PROCESS_START_S: Final = 0.05
 """Until a first worker process calls items (benchmarks/costs.py: cold start)."""
 
+HELD_WAITING: Final = 2.0
+"""GIL held for so many times the CPU time is held while the item waits, and not a
+measurement that is a little too high: a guess (benchmarks/held.py)."""
+
 WORKER_CPU_S: Final = 0.045
 """What a worker computes until it calls items (benchmarks/costs.py: CPU of a start)."""
 
@@ -90,9 +94,17 @@ def turns_s(workload: Workload, profile: Profile) -> float:
     """
     if workload.items is None:
         return inf
-    turn_s = min(profile.own_s, max(profile.cpu_s or 0.0, held_s(profile) or 0.0))
-    each_s = turn_s + THREADS_ITEM_S
-    return THREADS_START_S + profile.own_s - turn_s + workload.items * each_s
+    each_s = turn_s(profile) + THREADS_ITEM_S
+    return THREADS_START_S + profile.own_s - turn_s(profile) + workload.items * each_s
+
+
+def turn_s(profile: Profile) -> float:
+    """Return for how long an item keeps other threads from going on.
+
+    What it computes, as a rule; and what it waits where it holds the GIL meanwhile.
+    """
+    cpu_s, gil_s = profile.cpu_s or 0.0, held_s(profile) or 0.0
+    return min(profile.own_s, gil_s if gil_s > HELD_WAITING * cpu_s else cpu_s)
 
 
 def travel_s(profile: Profile) -> float:
@@ -104,24 +116,27 @@ def travel_s(profile: Profile) -> float:
     return PROCESS_ITEM_S + (profile.pickle_s or 0.0) + size / BYTES_PER_S
 
 
-def processes_s(workload: Workload, profile: Profile, workers: int) -> float:
+def processes_s(workload: Workload, profile: Profile, workers: int, cpus: int) -> float:
     """Return seconds that worker processes would take for the items that are left.
 
     The way there and back is this program's work, one item after the other; the
-    items are the workers'. The slower of the two sets the pace.
+    items are the workers', and what they compute the CPUs'. The slowest of the three
+    sets the pace.
     """
     items = 1000 if workload.items is None else workload.items
-    start_s = starts_s(workload, min(workers, items)) / (1 + workload.earlier_runs)
+    start_s = starts_s(workload, min(workers, items), cpus) / (
+        1 + workload.earlier_runs
+    )
     there_s = travel_s(profile)
     pace_s = max(
         there_s,
         (profile.own_s + there_s) / min(workers, max(1, items)),
-        (profile.cpu_s or 0.0) / max(workload.cpus, 1),
+        (profile.cpu_s or 0.0) / min(cpus, workers),
     )
     return start_s + items * pace_s
 
 
-def starts_s(workload: Workload, workers: int) -> float:
+def starts_s(workload: Workload, workers: int, cpus: int) -> float:
     """Return seconds until so many workers call items, besides those that are up.
 
     Each of them computes while it starts, and those beyond the CPUs take turns.
@@ -131,12 +146,12 @@ def starts_s(workload: Workload, workers: int) -> float:
         return PROCESS_WARM_S
     each_s = WORKER_CPU_S + workload.modules * MODULE_S
     if workload.warm_workers:
-        return PROCESS_WARM_S + each_s * missing / workload.cpus
-    more_s = each_s * max(0, missing - workload.cpus) / workload.cpus
+        return PROCESS_WARM_S + each_s * missing / cpus
+    more_s = each_s * max(0, missing - cpus) / cpus
     return PROCESS_START_S + workload.modules * MODULE_S + more_s
 
 
-def nothing_gains(workload: Workload, item_s: float, *, gil: bool) -> bool:
+def nothing_gains(workload: Workload, item_s: float, cpus: int, *, gil: bool) -> bool:
     """Return whether items are called here whatever they do, as short as they are.
 
     On threads each would cost more than it takes, and workers would not be up in time.
@@ -144,9 +159,9 @@ def nothing_gains(workload: Workload, item_s: float, *, gil: bool) -> bool:
     if workload.items is None or item_s > RELEASED_ITEM_S * WORTH_IT:
         return False
     profile = Profile(1, item_s)
-    best_s = processes_s(workload, profile, workload.cpus)
+    best_s = processes_s(workload, profile, cpus, cpus)
     if not gil:
-        best_s = min(best_s, threads_s(workload, profile, workload.cpus))
+        best_s = min(best_s, threads_s(workload, profile, cpus))
     return best_s > WORTH_IT * rest_s(workload, profile)
 
 

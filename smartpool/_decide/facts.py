@@ -63,7 +63,6 @@ class Workload:
         rebinds: A global or nonlocal name that `fn` rebinds, or `None`.
         warm_workers: Worker processes of the pool that are up already.
         modules: Modules that a worker has to import for the function, about.
-        cpus: CPUs that the run may keep busy.
         earlier_runs: Runs of the function before this one, so soon before it that workers
             which they had started would be up.
         capped: Whether threads of numerical libraries can be limited, and there are any.
@@ -83,7 +82,6 @@ class Workload:
     rebinds: str | None = None
     warm_workers: int = 0
     modules: int = 0
-    cpus: int = 1
     earlier_runs: int = 0
     capped: bool = False
     isolated: str | None = None

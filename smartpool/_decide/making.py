@@ -89,7 +89,11 @@ def mixed_workers(facts: Facts) -> int:
     if profile is None or work.items is None:
         return most
     numbers = range(min(facts.cpus, most), most + 1)
-    return min(numbers, key=lambda workers: costs.processes_s(work, profile, workers))
+
+    def takes_s(workers: int) -> float:
+        return costs.processes_s(work, profile, workers, facts.cpus)
+
+    return min(numbers, key=takes_s)
 
 
 def mixed_processes(facts: Facts, reason: Reason) -> Plan:

@@ -98,8 +98,9 @@ class Deciding:
 
     def gains_nothing(self, item_s: float) -> bool:
         """Return whether items that take so long are called here, whatever they do."""
-        gil = self._context.run(machine).gil
-        return nothing_gains(self._workload(0), item_s, gil=gil)
+        host, most = self._context.run(machine), self._request.options.max_workers
+        cpus = min(host.cpus, most or host.cpus)
+        return nothing_gains(self._workload(0), item_s, cpus, gil=host.gil)
 
     def learn_limit(self, growth: Growth) -> None:
         """Keep how many calls at once a run has ended with, whose calls wait."""
@@ -247,7 +248,6 @@ class Deciding:
             max_workers=options.max_workers,
             chunksize=options.chunksize,
             warm_workers=self._engine.warm_workers(),
-            cpus=min(self._engine.cpus, options.max_workers or self._engine.cpus),
             earlier_runs=self._earlier_runs,
             isolated=options.isolated,
             ends_calls=options.ends_calls,

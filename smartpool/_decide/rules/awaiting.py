@@ -20,7 +20,7 @@ def _work_elsewhere(facts: Facts) -> bool:
         return work.hint == "cpu"
     if profile is None or not costs.computes_on_loop(profile):
         return False
-    there_s = costs.processes_s(work, profile, facts.cpus)
+    there_s = costs.processes_s(work, profile, facts.cpus, facts.cpus)
     gains = costs.process_item_gains(profile, facts.cpus, profile.own_s)
     return gains and there_s <= costs.WORTH_IT * costs.rest_s(work, profile)
 

@@ -134,7 +134,7 @@ def _gains_nothing(facts: Facts) -> bool:
     if profile is None or not profile.finished:
         return False
     gil = facts.machine.gil
-    return costs.nothing_gains(facts.workload, profile.wall_s, gil=gil)
+    return costs.nothing_gains(facts.workload, profile.wall_s, facts.cpus, gil=gil)
 
 
 def _too_little(facts: Facts) -> Plan:

@@ -46,13 +46,13 @@ def _costs_too_much(facts: Facts) -> bool:
         return False
     here_s, pace_s, workers = costs.rest_s(work, profile), profile.own_s, facts.cpus
     if facts.kind == "mixed":
-        here_s, pace_s = costs.turns_s(work, profile), profile.cpu_s or 0.0
+        here_s, pace_s = costs.turns_s(work, profile), costs.turn_s(profile)
         workers = mixed_workers(facts)
     if not costs.process_item_gains(profile, workers, pace_s):
         return True
     if not profile.finished:
         here_s += profile.own_s  # what goes on may take as long again as it has
-    there_s = costs.processes_s(work, profile, workers)
+    there_s = costs.processes_s(work, profile, workers, facts.cpus)
     return there_s > costs.WORTH_IT * here_s
 
 
@@ -61,7 +61,7 @@ def _dear_travel(facts: Facts) -> Plan:
     assert profile is not None
     travel_s = costs.travel_s(profile)
     workers = mixed_workers(facts) if facts.kind == "mixed" else facts.cpus
-    there_s = costs.processes_s(work, profile, workers)
+    there_s = costs.processes_s(work, profile, workers, facts.cpus)
     if work.items is None or travel_s >= profile.wall_s:
         cost = (
             "an item's way to a worker process and back would take"
