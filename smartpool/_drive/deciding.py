@@ -18,6 +18,7 @@ from .._decide.plan import Plan, Reason
 from .._decide.rules import make_plan
 from .._errors import NotPicklableError
 from .._observe.budget import current_budget, set_budget
+from .._observe.functions import function_key
 from .._observe.imports import modules_behind
 from .._observe.learned import Learned, forget, recall, remember
 from .._observe.machine import machine
@@ -29,6 +30,9 @@ from .._run.source import Source
 from .._run.stats import Stats
 from .record import Record
 from .request import Request
+
+HERE: Final = ("nothing-left", "tiny", "too-little")
+"""Rules of runs after which the next one is probed without another thought."""
 
 RECENT_S: Final = 30.0
 """Workers that a run so long ago has started are up: half of the time after which idle
@@ -61,7 +65,8 @@ class Deciding:
         self._unpicklable: str | None = None
         self._pickled: Any = None
         self.travels: bool = False
-        known = recall(request.fn)
+        self._key = function_key(request.fn)
+        known = recall(self._key)
         recent = known is not None and time.monotonic() - known.at_s < RECENT_S
         self._earlier_runs = known.runs if known is not None and recent else 0
 
@@ -104,19 +109,19 @@ class Deciding:
 
     def learn_limit(self, growth: Growth) -> None:
         """Keep how many calls at once a run has ended with, whose calls wait."""
-        known = recall(self._request.fn)
+        known = recall(self._key)
         if known is not None and known.kind == "io" and growth.best[1]:
             at_once = growth.limit if growth.phase == "up" else growth.best[0]
             profile = replace(known.profile, at_once=at_once)
-            remember(self._request.fn, replace(known, profile=profile))
+            remember(self._key, replace(known, profile=profile))
 
     def note_travel(self) -> None:
         """Take in that results have come from workers: what goes there travels."""
         if not self.travels:
             self.travels = True
-            known = recall(self._request.fn)
+            known = recall(self._key)
             if known is not None:  # the plan was learnt before that
-                remember(self._request.fn, replace(known, travels=True))
+                remember(self._key, replace(known, travels=True))
 
     def learn_steps(self, stats: Stats) -> None:
         """Keep what the calls of a coroutine function took on a loop."""
@@ -136,8 +141,10 @@ class Deciding:
         something else. Not where the items are called here, one after the other: then a
         probe costs nothing, and sees to it that a long one holds nobody back.
         """
-        known = recall(self._request.fn)
+        known = recall(self._key)
         if known is None or not known.profile.finished:
+            return None
+        if known.plan.rule in HERE:
             return None
         if known.gil != self._context.run(machine).gil:
             return None
@@ -156,7 +163,7 @@ class Deciding:
 
     def forget(self) -> None:
         """Drop what earlier runs have shown: it does not fit."""
-        forget(self._request.fn)
+        forget(self._key)
 
     def worth_moving(self, profile: Profile, pending: int) -> bool:
         """Return whether what is left should be planned again.
@@ -187,7 +194,7 @@ class Deciding:
                 runs=1 + self._earlier_runs,
                 at_s=time.monotonic(),
             )
-            remember(self._request.fn, known)
+            remember(self._key, known)
 
     def note_gil(self) -> None:
         """Note that the GIL was switched on or off during the run."""

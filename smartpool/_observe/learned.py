@@ -89,30 +89,35 @@ def learned(fn: AnyCallable) -> Learned | None:
     return recall(fn)
 
 
-def remember(fn: AnyCallable, what: Learned) -> None:
+def remember(fn: AnyCallable | FunctionKey, what: Learned) -> None:
     """Keep `what` for `fn`; what was kept before is replaced."""
-    _known[function_key(fn)] = _Kept(what, next(_clock))
+    _known[_key(fn)] = _Kept(what, next(_clock))
     if len(_known) > _MOST:
         _make_room()
 
 
-def recall(fn: AnyCallable) -> Learned | None:
+def recall(fn: AnyCallable | FunctionKey) -> Learned | None:
     """Return what is kept for `fn`, or `None`."""
-    kept = _known.get(function_key(fn)) if _known else None
+    kept = _known.get(_key(fn)) if _known else None
     if kept is None:
         return None
     kept.used = next(_clock)
     return kept.what
 
 
-def forget(fn: AnyCallable) -> None:
+def forget(fn: AnyCallable | FunctionKey) -> None:
     """Drop what is kept for `fn`."""
-    _known.pop(function_key(fn), None)
+    _known.pop(_key(fn), None)
 
 
 def forget_all() -> None:
     """Drop everything."""
     _known.clear()
+
+
+def _key(fn: AnyCallable | FunctionKey) -> FunctionKey:
+    """Return the key of a function; who asks more than once brings it along."""
+    return fn if isinstance(fn, FunctionKey) else function_key(fn)
 
 
 def _make_room() -> None:

@@ -178,7 +178,8 @@ class Meter:
         others_s = end.process_s - begin.process_s - cpu_s - end.heart_cpu_s
         others_share = max(0.0, others_s / wall_s) if wall_s > 0 else 0.0
         python_share = others_share
-        if others_share > NATIVE_FROM and self._is_native():
+        worth_it = others_share > NATIVE_FROM and wall_s >= READ_DELAY_FROM_S
+        if worth_it and self._is_native():
             python_share = 0.0
         wall_s = max(0.0, wall_s - self._apart_s)
         cpu_s = max(0.0, cpu_s - self._apart_cpu_s)
