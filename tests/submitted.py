@@ -6,6 +6,8 @@ import os
 import time
 from typing import Any
 
+from tests.workloads import append, lines, wait_until
+
 
 def same(x: Any) -> Any:
     return x
@@ -74,3 +76,15 @@ def get_state(_: Any = None) -> str:
 
 def pid_and_state(_: Any) -> tuple[int, str]:
     return os.getpid(), State.value
+
+
+def begin_together(path: str, count: int) -> None:
+    """Say that this process is there, and wait until so many are."""
+    append(path, os.getpid())
+    wait_until(lambda: len(lines(path)) >= count)
+
+
+def meet(path: str, count: int) -> int:
+    """Wait until so many processes are at it at once; return this one's number."""
+    begin_together(path + ".met", count)
+    return os.getpid()

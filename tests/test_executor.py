@@ -35,6 +35,7 @@ from smartpool import (
     PoolClosedError,
     SmartPool,
     WorkerCrashError,
+    machine,
 )
 from smartpool._executor import jobs
 from smartpool._makers import Setup
@@ -519,6 +520,24 @@ def test_an_initializer(backend: Any) -> None:
         }
         assert set(pool.map(submitted.get_state, range(10))) == {"ready"}
     submitted.set_state("")
+
+
+def test_workers_that_take_long_to_start_do_not_wait_for_each_other(
+    tmp_path: Path,
+) -> None:
+    """Each of these has begun only when all have: more of them than CPUs."""
+    workers = 2 * machine().cpus + 1
+    begun = str(tmp_path / "begun")
+    with SmartPool(
+        workers,
+        backend="processes",
+        initializer=submitted.begin_together,
+        initargs=(begun, workers),
+    ) as pool:
+        futures = [pool.submit(submitted.meet, begun, workers) for _ in range(workers)]
+        pids = {future.result(60) for future in futures}
+
+    assert len(pids) == workers
 
 
 def test_runs_are_called_where_the_initializer_was(tmp_path: Path) -> None:

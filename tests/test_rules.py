@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from smartpool._decide.costs import worth_moving
 from smartpool._decide.facts import BACKENDS, Machine, Profile, Workload
+from smartpool._decide.making import MIXED_MOST
 from smartpool._decide.plan import duration
 from smartpool._decide.rules import RULES, make_plan
 from tests.recorded import TWO_CPUS, Case, recorded_cases
@@ -336,3 +337,49 @@ def test_modules_that_a_worker_has_to_import_count() -> None:
     ]
 
     assert plans == ["gil-held", "dear-travel"]
+
+
+def test_earlier_runs_pay_for_the_start_of_workers() -> None:
+    """What is too little for one run is not for many that follow one another."""
+    profile = Profile(9, 0.001, 0.001, late_s=0.001)
+    plans = [
+        make_plan(TWO_CPUS, Workload(items=60, earlier_runs=runs), profile).rule
+        for runs in (0, 20)
+    ]
+
+    assert plans == ["dear-travel", "gil-held"]
+
+
+def test_few_items_start_few_workers() -> None:
+    """More of them than CPUs have to gain what their start takes."""
+    profile = Profile(9, 0.02, 0.004, delay_s=0.0, late_s=0.0036, late_beats=0.1)
+    profile = replace(profile, heart_slept_s=0.004)
+    few, many = (
+        make_plan(TWO_CPUS, Workload(items=items), profile) for items in (80, 4000)
+    )
+
+    assert (few.rule, many.rule) == ("mixed", "mixed")
+    assert TWO_CPUS.cpus < few.workers < many.workers <= TWO_CPUS.cpus * MIXED_MOST
+
+
+def test_what_holds_the_gil_while_it_waits_takes_turns_on_threads() -> None:
+    """As the start of a program does: threads would come no further than one."""
+    starts = Profile(
+        30, 0.0006, 0.0001, delay_s=0.0, late_s=0.0004, late_beats=1.0,
+        heart_slept_s=0.0001,
+    )  # fmt: skip
+    waits = replace(starts, late_s=0.0001, late_beats=0.1)
+
+    for profile, rule in ((starts, "mixed"), (waits, "dear-travel")):
+        plan = make_plan(TWO_CPUS, Workload(items=2000), profile)
+        assert plan.rule == rule, plan
+
+
+@pytest.mark.parametrize("cpu_share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("held", [0.0, 1.0])
+def test_items_too_short_to_be_handed_over(cpu_share: float, held: float) -> None:
+    """Some hundred of them are called here, whatever they do."""
+    cpu_s = 1.1e-5 * cpu_share
+    profile = Profile(90, 1.1e-5, cpu_s, delay_s=0.0, late_s=held * cpu_s)
+
+    assert make_plan(TWO_CPUS, Workload(items=400), profile).rule == "too-little"

@@ -131,7 +131,7 @@ class _Together:
         ]
         await asyncio.wait(tasks)
 
-    async def _call(self, position: int, loaded: list[Arguments]) -> None:
+    async def _call(self, position: int, loaded: list[Any]) -> None:
         """Call one, and see to its outcome."""
         if self._shared[words.STOP] == self._turn:
             return
