@@ -350,24 +350,31 @@ def test_earlier_runs_pay_for_the_start_of_workers() -> None:
     assert plans == ["dear-travel", "gil-held"]
 
 
+STARTS_A_PROGRAM = Profile(
+    30,
+    0.0006,
+    0.0001,
+    delay_s=0.0,
+    late_s=0.0004,
+    late_beats=1.0,
+    heart_slept_s=0.0001,
+)
+
+
 def test_few_items_start_few_workers() -> None:
     """More of them than CPUs have to gain what their start takes."""
-    profile = Profile(9, 0.02, 0.004, delay_s=0.0, late_s=0.0036, late_beats=0.1)
-    profile = replace(profile, heart_slept_s=0.004)
     few, many = (
-        make_plan(TWO_CPUS, Workload(items=items), profile) for items in (80, 4000)
+        make_plan(TWO_CPUS, Workload(items=items), STARTS_A_PROGRAM)
+        for items in (300, 20_000)
     )
 
     assert (few.rule, many.rule) == ("mixed", "mixed")
-    assert TWO_CPUS.cpus < few.workers < many.workers <= TWO_CPUS.cpus * MIXED_MOST
+    assert TWO_CPUS.cpus <= few.workers < many.workers <= TWO_CPUS.cpus * MIXED_MOST
 
 
 def test_what_holds_the_gil_while_it_waits_takes_turns_on_threads() -> None:
     """As the start of a program does: threads would come no further than one."""
-    starts = Profile(
-        30, 0.0006, 0.0001, delay_s=0.0, late_s=0.0004, late_beats=1.0,
-        heart_slept_s=0.0001,
-    )  # fmt: skip
+    starts = STARTS_A_PROGRAM
     waits = replace(starts, late_s=0.0001, late_beats=0.1)
 
     for profile, rule in ((starts, "mixed"), (waits, "dear-travel")):
