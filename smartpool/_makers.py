@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._aside import load
 from ._backends.base import Backend
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from ._run.engine import Engine
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(NamedTuple):
     """What the user said of a pool's workers.
 
     Attributes:

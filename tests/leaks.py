@@ -183,14 +183,21 @@ class Snapshot:
         self.processes = {(p.pid, p.start) for p in descendants(mark)}
         self.descriptors = descriptors()
 
+    def _gone(self) -> int:
+        """Return how many native threads have ended that Python does not know."""
+        python = {thread.native_id for thread in self.threads}
+        return len(self.native - python - native_threads())
+
     def now(self) -> list[str]:
         """Say what is there at this moment that was not there then."""
         threads = set(threading.enumerate()) - self.threads
         known = {thread.native_id for thread in threads}
-        native = native_threads() - self.native - known
+        native = sorted(native_threads() - self.native - known)
+        # A fork makes OpenBLAS end its threads, and start others later.
+        native = native[self._gone() :]
         return [
             *(f"thread {thread.name!r}" for thread in threads if thread.is_alive()),
-            *(_native_thread(tid) for tid in sorted(native)),
+            *(_native_thread(tid) for tid in native),
             *(
                 str(process)
                 for process in sorted(descendants(self.mark))

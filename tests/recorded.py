@@ -1,7 +1,7 @@
 """Recorded facts, and what should follow from them: the files in `tests/cases`."""
 
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def _case(entry: dict[str, Any]) -> Case:
     workload = {"items": None} | entry["workload"]
     return Case(
         entry["name"],
-        replace(TWO_CPUS, **entry.get("machine", {})),
+        TWO_CPUS._replace(**entry.get("machine", {})),
         Workload(**workload),
         None if profile is None else Profile(**profile),
         entry["expect"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,7 +103,7 @@ def test_another_pace_alone_is_not_worth_a_word() -> None:
 @given(st.floats(1e-7, 100.0))
 def test_at_pace_keeps_what_parts_of_the_time_went_where(item_s: float) -> None:
     """All times are longer or shorter by the same."""
-    profile = replace(MIXED, delay_s=0.001, waited_s=0.003, heart_delay_s=0.0005)
+    profile = MIXED._replace(delay_s=0.001, waited_s=0.003, heart_delay_s=0.0005)
 
     found = at_pace(profile, item_s)
 

@@ -1,6 +1,5 @@
 """Unit: what a profile says of a function, and when it says nothing."""
 
-from dataclasses import fields, replace
 from typing import get_args
 
 import pytest
@@ -21,9 +20,9 @@ from smartpool._decide.plan import Kind
 from tests.strategies import profiles, realistic_profiles
 
 WORKS = Profile(calls=10, wall_s=2e-3, cpu_s=1.98e-3, delay_s=0.0, late_s=1.6e-3)
-RELEASES = replace(WORKS, late_s=5e-5, heart_slept_s=1.8e-3)
-WAITS = replace(WORKS, cpu_s=2e-5, late_s=0.0, heart_slept_s=1.9e-3)
-BOTH = replace(WORKS, cpu_s=8e-4, late_s=7e-4, heart_slept_s=1.2e-3)
+RELEASES = WORKS._replace(late_s=5e-5, heart_slept_s=1.8e-3)
+WAITS = WORKS._replace(cpu_s=2e-5, late_s=0.0, heart_slept_s=1.9e-3)
+BOTH = WORKS._replace(cpu_s=8e-4, late_s=7e-4, heart_slept_s=1.2e-3)
 
 
 @pytest.mark.parametrize(
@@ -33,24 +32,24 @@ BOTH = replace(WORKS, cpu_s=8e-4, late_s=7e-4, heart_slept_s=1.2e-3)
         pytest.param(RELEASES, "nogil", "nogil", id="releases"),
         pytest.param(WAITS, "io", "io", id="waits"),
         pytest.param(BOTH, "mixed", "io", id="both"),
-        pytest.param(replace(BOTH, late_s=2e-5), "io", "io", id="waits-and-releases"),
+        pytest.param(BOTH._replace(late_s=2e-5), "io", "io", id="waits-and-releases"),
         pytest.param(Profile(9, 2e-3), "unknown", "unknown", id="no-clock"),
-        pytest.param(replace(WORKS, wall_s=0.0), "unknown", "unknown", id="no-time"),
-        pytest.param(replace(WORKS, late_s=None), "unknown", "nogil", id="no-heart"),
+        pytest.param(WORKS._replace(wall_s=0.0), "unknown", "unknown", id="no-time"),
+        pytest.param(WORKS._replace(late_s=None), "unknown", "nogil", id="no-heart"),
         pytest.param(
-            replace(WORKS, others_share=0.5), "unknown", "nogil", id="busy-program"
+            WORKS._replace(others_share=0.5), "unknown", "nogil", id="busy-program"
         ),
         pytest.param(
-            replace(WAITS, others_share=1.0, late_s=1.5e-3),
+            WAITS._replace(others_share=1.0, late_s=1.5e-3),
             "io",
             "io",
             id="waits-in-a-busy-program",
         ),
         pytest.param(
-            replace(BOTH, delay_s=6e-4), "unknown", "unknown", id="busy-machine"
+            BOTH._replace(delay_s=6e-4), "unknown", "unknown", id="busy-machine"
         ),
         pytest.param(
-            replace(WAITS, delay_s=6e-4), "io", "io", id="waits-on-a-busy-machine"
+            WAITS._replace(delay_s=6e-4), "io", "io", id="waits-on-a-busy-machine"
         ),
     ],
 )
@@ -64,7 +63,7 @@ def test_what_a_function_is_taken_for(
 
 def test_a_busy_machine_makes_nothing_wait() -> None:
     """Time without a CPU is neither work nor waiting."""
-    profile = replace(WORKS, wall_s=4e-3, delay_s=2e-3)
+    profile = WORKS._replace(wall_s=4e-3, delay_s=2e-3)
 
     least, most = working(profile) or (0.0, 0.0)
 
@@ -74,7 +73,7 @@ def test_a_busy_machine_makes_nothing_wait() -> None:
 def test_what_the_heart_slept_through_is_like_what_it_saw() -> None:
     """The GIL was held then for the share of its beats that were late."""
     awake = Profile(1, 10e-3, 10e-3, late_s=8e-3)
-    half = replace(awake, late_s=4e-3, heart_slept_s=5e-3, late_beats=0.8)
+    half = awake._replace(late_s=4e-3, heart_slept_s=5e-3, late_beats=0.8)
 
     assert held(awake) == pytest.approx(0.8)
     assert held(half) == pytest.approx(0.8)
@@ -83,8 +82,8 @@ def test_what_the_heart_slept_through_is_like_what_it_saw() -> None:
 def test_one_stall_of_the_machine_holds_no_gil() -> None:
     """One late beat among many in time counts for no more than it took."""
     stalled = Profile(1, 20e-3, 20e-3, late_s=6e-3, heart_slept_s=14e-3)
-    once = replace(stalled, late_beats=1 / 15)
-    often = replace(stalled, late_beats=14 / 15)
+    once = stalled._replace(late_beats=1 / 15)
+    often = stalled._replace(late_beats=14 / 15)
 
     assert holds_gil(once) is False
     assert holds_gil(often) is True
@@ -95,32 +94,32 @@ def test_what_is_no_wait_for_the_gil_holds_none() -> None:
     stalled = Profile(1, 20e-3, 20e-3, late_s=15e-3, late_beats=0.5)
 
     assert holds_gil(stalled) is True
-    assert holds_gil(replace(stalled, waited_s=1e-3)) is False
-    assert holds_gil(replace(stalled, waited_s=15e-3)) is True
+    assert holds_gil(stalled._replace(waited_s=1e-3)) is False
+    assert holds_gil(stalled._replace(waited_s=15e-3)) is True
 
 
 def test_a_heart_without_a_cpu_may_have_missed_it() -> None:
     """It is not known whether the GIL was held, unless it was seen to be."""
-    blind = replace(WORKS, late_s=1.7e-3, heart_delay_s=1.6e-3)
+    blind = WORKS._replace(late_s=1.7e-3, heart_delay_s=1.6e-3)
 
     assert holds_gil(blind) is None
-    assert holds_gil(replace(blind, late_s=3.4e-3)) is True
+    assert holds_gil(blind._replace(late_s=3.4e-3)) is True
 
 
 def test_what_is_held_partly_is_looked_at_again() -> None:
     """The machine may have stood still: a worker has the second look, and the last."""
-    partly = replace(WORKS, late_s=1.2e-3)
+    partly = WORKS._replace(late_s=1.2e-3)
     share = held(partly)
     assert share is not None
     assert HELD_ABOVE < share < HELD_SURELY
 
     assert holds_gil(partly) is None
     assert kind_of(partly, gil=True) == "unknown"
-    assert kind_of(replace(partly, where="worker"), gil=True) == "cpu"
+    assert kind_of(partly._replace(where="worker"), gil=True) == "cpu"
 
 
 @given(profiles(), st.booleans())
-@example(replace(WORKS, heart_slept_s=5e-324, late_beats=0.5), True)  # half is nothing
+@example(WORKS._replace(heart_slept_s=5e-324, late_beats=0.5), True)  # half is nothing
 def test_every_profile_is_of_some_kind(profile: Profile, gil: bool) -> None:
     """No profile is too odd to be asked; shares are shares."""
     assert kind_of(profile, gil=gil) in get_args(Kind)
@@ -141,11 +140,11 @@ def test_how_long_items_take_says_nothing_of_the_kind(
 ) -> None:
     """Shares count, not seconds."""
     times = {
-        field.name: seconds * factor
-        for field in fields(profile)
-        if field.name.endswith("_s") and (seconds := getattr(profile, field.name))
+        name: seconds * factor
+        for name, seconds in profile._asdict().items()
+        if name.endswith("_s") and seconds
     }
-    slower = replace(profile, **times)
+    slower = profile._replace(**times)
     assume(slower.cpu_s or not profile.cpu_s)  # it may vanish between floats
 
     assert working(slower) == pytest.approx(working(profile), abs=1e-6)
@@ -157,6 +156,6 @@ def test_a_busy_program_never_makes_a_function_hold_the_gil(
     profile: Profile, share: float
 ) -> None:
     """While others compute, the answer is waiting or unknown."""
-    busy = replace(profile, others_share=share)
+    busy = profile._replace(others_share=share)
 
     assert kind_of(busy, gil=True) in ("io", "unknown")

@@ -262,7 +262,8 @@ def test_the_loop_is_of_what_was_measured(
     hint: Any, profile: Profile | None, cpu_s: float, at_once: int, loop_s: float
 ) -> None:
     """A crowd makes calls slower that compute: but a hint does not make them compute."""
-    record, stats = Record(), Stats(busy_s=1.0, cpu_s=cpu_s, most_at_once=at_once)
+    record, stats = Record(), Stats()
+    stats.busy_s, stats.cpu_s, stats.most_at_once = 1.0, cpu_s, at_once
     record.plan_made(make_plan(TWO_CPUS, Workload(200, hint=hint), profile), profile)
 
     assert gathered(record, stats).loop_s == loop_s

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from .._decide.facts import BackendName, Profile
 from .._outcome import Outcome
@@ -32,7 +31,6 @@ _job_ids = count(1)
 _chunk_ids = count(1)
 
 
-@dataclass(slots=True, eq=False)
 class Item:
     """One element of the input.
 
@@ -45,11 +43,21 @@ class Item:
             has, the item makes up a chunk of its own.
     """
 
-    index: int
-    args: tuple[Any, ...]
-    payload: bytes | Packed | None = None
-    kwargs: dict[str, Any] | None = None
-    crashes: int = 0
+    __slots__ = ("args", "crashes", "index", "kwargs", "payload")
+
+    def __init__(
+        self,
+        index: int,
+        args: tuple[Any, ...],
+        payload: bytes | Packed | None = None,
+        kwargs: dict[str, Any] | None = None,
+        crashes: int = 0,
+    ) -> None:
+        self.index: int = index
+        self.args: tuple[Any, ...] = args
+        self.payload: bytes | Packed | None = payload
+        self.kwargs: dict[str, Any] | None = kwargs
+        self.crashes: int = crashes
 
     @property
     def arguments(self) -> Arguments:
@@ -57,7 +65,6 @@ class Item:
         return [self.args, self.kwargs] if self.kwargs else self.args
 
 
-@dataclass(slots=True, eq=False)
 class Job:
     """What a backend has to know of a run.
 
@@ -80,21 +87,47 @@ class Job:
         function: `fn` as the backend's `prepare` has it; theirs alone to read.
     """
 
-    fn: Callable[..., Any]
-    is_async: bool = False
-    stop_on_error: bool = True
-    context: Context | None = None
-    cpus: int = 1
-    item_timeout_s: float | None = None
-    crash_retries: int = 0
-    library_threads: int | None = None
-    at_once: int = 1
-    most_at_once: int = 0
-    id: int = field(default_factory=_job_ids.__next__)
-    function: Any = None
+    __slots__ = (
+        "at_once",
+        "context",
+        "cpus",
+        "crash_retries",
+        "fn",
+        "function",
+        "id",
+        "is_async",
+        "item_timeout_s",
+        "library_threads",
+        "most_at_once",
+        "stop_on_error",
+    )
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        *,
+        is_async: bool = False,
+        stop_on_error: bool = True,
+        context: Context | None = None,
+        cpus: int = 1,
+        item_timeout_s: float | None = None,
+        crash_retries: int = 0,
+        at_once: int = 1,
+    ) -> None:
+        self.fn: Callable[..., Any] = fn
+        self.is_async: bool = is_async
+        self.stop_on_error: bool = stop_on_error
+        self.context: Context | None = context
+        self.cpus: int = cpus
+        self.item_timeout_s: float | None = item_timeout_s
+        self.crash_retries: int = crash_retries
+        self.library_threads: int | None = None
+        self.at_once: int = at_once
+        self.most_at_once: int = 0
+        self.id: int = next(_job_ids)
+        self.function: Any = None
 
 
-@dataclass(slots=True, eq=False)
 class Chunk:
     """Items of one job that are called one after the other, in one place; or together.
 
@@ -106,15 +139,24 @@ class Chunk:
         id: Unique in this program, and growing.
     """
 
-    job: Job
-    items: list[Item]
-    observe: bool = False
-    together: bool = False
-    id: int = field(default_factory=_chunk_ids.__next__)
+    __slots__ = ("id", "items", "job", "observe", "together")
+
+    def __init__(
+        self,
+        job: Job,
+        items: list[Item],
+        *,
+        observe: bool = False,
+        together: bool = False,
+    ) -> None:
+        self.job: Job = job
+        self.items: list[Item] = items
+        self.observe: bool = observe
+        self.together: bool = together
+        self.id: int = next(_chunk_ids)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What calling a chunk took.
 
     Attributes:

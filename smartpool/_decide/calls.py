@@ -8,7 +8,6 @@ better off in a worker process, if it takes long enough to be worth the way.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from .facts import Machine, Profile, Workload
@@ -30,7 +29,7 @@ def plan_of_calls(
     machine: Machine, workload: Workload, profile: Profile | None
 ) -> Plan:
     """Return the plan for calls to come, as many as there may be."""
-    return make_plan(machine, replace(workload, items=None), profile)
+    return make_plan(machine, workload._replace(items=None), profile)
 
 
 def belongs_here(plan: Plan, profile: Profile | None) -> bool:

@@ -8,8 +8,7 @@ the rest is planned again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from .costs import STEPS_S
 from .facts import Profile, at_pace
@@ -61,8 +60,7 @@ OTHER_PACE: Final = 4.0
 that is carried out here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """What calls have shown for a while.
 
     Attributes:
@@ -95,8 +93,7 @@ class Shown:
         return min(1.0, self.cpu_s / max(self.calls * self.item_s, 1e-9))
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(NamedTuple):
     """What does not fit.
 
     Attributes:
@@ -254,7 +251,7 @@ def _have_another_pace(
     if plan.backend != "processes" and not shorter:
         return None
     text = f"an item takes {duration(item_s)}, and not {duration(before_s)}"
-    now = replace(at_pace(expected, item_s), finished=True)
+    now = at_pace(expected, item_s)._replace(finished=True)
     return Doubt(now, text, whatever=False)
 
 
@@ -272,8 +269,7 @@ def _profile(expected: Profile | None, shown: Shown) -> Profile:
     )
     if expected is None:
         return profile
-    return replace(
-        profile,
+    return profile._replace(
         arg_bytes=expected.arg_bytes,
         result_bytes=expected.result_bytes,
         pickle_s=expected.pickle_s,

@@ -6,8 +6,7 @@ that is not known is `None`, never a zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Hint = Literal["cpu", "io", "nogil"]
 BackendName = Literal["serial", "threads", "processes", "event_loop"]
@@ -16,8 +15,7 @@ HINTS: tuple[Hint, ...] = ("cpu", "io", "nogil")
 BACKENDS: tuple[BackendName, ...] = ("serial", "threads", "processes", "event_loop")
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """What was found of the host and of this interpreter.
 
     Attributes:
@@ -47,8 +45,7 @@ class Machine:
     depth: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
+class Workload(NamedTuple):
     """What is known of a run before any item is called.
 
     Attributes:
@@ -88,8 +85,7 @@ class Workload:
     ends_calls: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """What the first real items showed when they were called.
 
     All times are of one item, on average. An unfinished profile is of an item that
@@ -162,8 +158,7 @@ def together(one: Profile, other: Profile) -> Profile:
             return None
         return (first * one.calls + second * other.calls) / calls
 
-    return replace(
-        other,
+    return other._replace(
         calls=calls,
         wall_s=mean(one.wall_s, other.wall_s) or 0.0,
         cpu_s=mean(one.cpu_s, other.cpu_s),
@@ -185,8 +180,7 @@ def at_pace(profile: Profile, item_s: float) -> Profile:
     def scaled(seconds: float | None) -> float | None:
         return None if seconds is None else seconds * by
 
-    return replace(
-        profile,
+    return profile._replace(
         wall_s=profile.wall_s * by,
         cpu_s=scaled(profile.cpu_s),
         delay_s=scaled(profile.delay_s),

@@ -7,9 +7,8 @@ core is full with 1 + wait / CPU calls. From there the number follows what is me
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from math import ceil
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 START_MOST: Final = 256
 """More than this is reached by growing only: a guess between a trickle and a stampede.
@@ -89,8 +88,7 @@ def ceiling(most: int, items: int | None, max_open_files: int | None) -> int:
 Phase = Literal["up", "down", "settled"]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """What a round of calls has brought: about as many results as calls at once.
 
     Attributes:
@@ -119,8 +117,7 @@ class Window:
         return self.going or self.rate * self.call_s
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
+class Growth(NamedTuple):
     """How many calls of one run go on at once, from window to window. Pure.
 
     It doubles while calls take no longer than one alone, or while that brings more
@@ -164,12 +161,12 @@ class Growth:
             return self
         known = [one for one in (self.alone_s, self.base_s, window.call_s) if one]
         base_s = min(known, default=0.0)
-        return _FOLLOWS[self.phase](replace(self, base_s=base_s), window)
+        return _FOLLOWS[self.phase](self._replace(base_s=base_s), window)
 
     def refused(self) -> Growth:
         """Return what follows when a call could not get what it needs: fewer."""
         most = max(1, self.limit // 2)
-        return replace(self, limit=most, most=most, phase="settled")
+        return self._replace(limit=most, most=most, phase="settled")
 
     def freed(self, most: int | None = None) -> Growth:
         """Return what follows when it is known that no call is in another's way.
@@ -178,8 +175,8 @@ class Growth:
             most: So many at once for now, if it is not known yet whether they compute.
         """
         if most is None or most >= self.most:
-            return replace(self, limit=self.most, phase="settled")
-        return replace(self, limit=max(self.limit, most))
+            return self._replace(limit=self.most, phase="settled")
+        return self._replace(limit=max(self.limit, most))
 
 
 def _go_up(growth: Growth, window: Window) -> Growth:
@@ -196,14 +193,14 @@ def _go_up(growth: Growth, window: Window) -> Growth:
     if best_rate and not (again or surely) and window.rate < best_rate * GAIN:
         if window.rate < best_rate * KEEP:
             return _halved(growth, best_at)  # too many already, perhaps
-        return replace(growth, limit=best_at, phase="settled")
-    growth = replace(growth, best=(growth.limit, window.rate))
+        return growth._replace(limit=best_at, phase="settled")
+    growth = growth._replace(best=(growth.limit, window.rate))
     more = _more(growth, 4 if surely and growth.limit < FEW else 2)
     if more <= growth.limit:
-        return replace(growth, phase="settled")
+        return growth._replace(phase="settled")
     if slowed or window.busy >= BUSY:
-        return replace(growth, phase="settled") if again else growth  # a second look
-    return replace(growth, limit=more)
+        return growth._replace(phase="settled") if again else growth  # a second look
+    return growth._replace(limit=more)
 
 
 def _more(growth: Growth, times: int = 2) -> int:
@@ -218,27 +215,27 @@ def _back_off(growth: Growth, window: Window) -> Growth:
     best_at, best_rate = growth.best
     if not best_rate or best_at >= growth.limit:
         return _served(growth, window)
-    growth = replace(growth, limit=best_at, crowded=growth.limit)
+    growth = growth._replace(limit=best_at, crowded=growth.limit)
     if not growth.alone_s:  # the best may be far too many as well
         return _halved(growth, best_at)
     more = _more(growth)
-    return replace(growth, limit=more, phase="up" if more > best_at else "settled")
+    return growth._replace(limit=more, phase="up" if more > best_at else "settled")
 
 
 def _go_down(growth: Growth, window: Window) -> Growth:
     best_at, best_rate = growth.best
     if window.rate < best_rate * KEEP:
-        return replace(growth, limit=best_at, phase="settled")
-    growth = replace(growth, best=(growth.limit, window.rate))
+        return growth._replace(limit=best_at, phase="settled")
+    growth = growth._replace(best=(growth.limit, window.rate))
     if window.rate >= best_rate * GAIN or _is_crowded(growth, window):
         return _halved(growth, growth.limit)
-    return replace(growth, phase="settled")
+    return growth._replace(phase="settled")
 
 
 def _halved(growth: Growth, limit: int) -> Growth:
     if limit <= 1:
-        return replace(growth, limit=1, phase="settled")
-    return replace(growth, limit=limit // 2, phase="down")
+        return growth._replace(limit=1, phase="settled")
+    return growth._replace(limit=limit // 2, phase="down")
 
 
 def _stay(growth: Growth, window: Window) -> Growth:
@@ -251,8 +248,7 @@ def _stay(growth: Growth, window: Window) -> Growth:
 def _served(growth: Growth, window: Window) -> Growth:
     """Return what follows where calls wait in a queue: as many as are being served."""
     served = min(HEADROOM * window.rate * growth.base_s, growth.limit - 1)
-    return replace(
-        growth,
+    return growth._replace(
         limit=max(1, ceil(served)),
         best=(0, 0.0),
         crowded=growth.limit,

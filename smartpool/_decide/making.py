@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from . import costs, limits
@@ -52,7 +51,7 @@ def computing_threads(facts: Facts, reason: Reason, workers: int | None = None) 
     threads = "1 thread" if each == 1 else f"{each} threads"
     text = f"numerical libraries compute on {threads} in each call meanwhile"
     capped = Reason("library-threads", text, {"threads": each})
-    return replace(plan, library_threads=each, reasons=(reason, capped))
+    return plan._replace(library_threads=each, reasons=(reason, capped))
 
 
 def waiting_threads(facts: Facts, reason: Reason) -> Plan:
@@ -113,4 +112,4 @@ def coroutine_processes(facts: Facts, reason: Reason) -> Plan:
     bound = work.max_workers
     most = limits.COROUTINES_MOST if bound is None else bound // plan.workers
     at_once = limits.ceiling(most, work.items, facts.machine.max_open_files)
-    return replace(plan, side_by_side=at_once)
+    return plan._replace(side_by_side=at_once)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
 
 from .facts import BackendName
 
@@ -12,8 +12,7 @@ Fact = int | float | str | bool | None
 Kind = Literal["cpu", "io", "nogil", "mixed", "async", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """Why something was decided.
 
     Attributes:
@@ -24,11 +23,10 @@ class Reason:
 
     rule: str
     text: str
-    facts: Mapping[str, Fact] = field(default_factory=dict[str, Fact])
+    facts: Mapping[str, Fact] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Where the rest of a run's items are to be called, and how many at once.
 
     Attributes:

@@ -8,8 +8,7 @@ left that could be gained.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .costs import TINY_S
 from .facts import Profile, together
@@ -95,8 +94,7 @@ def next_batch(size: int, item_s: float) -> int:
     return max(1, min(2 * size, most))
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What the probes of one run have shown, where each had to be broken off.
 
     Attributes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextvars import copy_context
-from dataclasses import replace
 from typing import Any, Final
 
 from .._backends.base import Backend, Job
@@ -90,11 +89,10 @@ class Deciding:
         self.profile, self._unpicklable = profile, None
         plan = make_plan(host, work, profile)
         if _uses_libraries(plan, profile) and can_be_capped():
-            work = replace(work, capped=True)
+            work = work._replace(capped=True)
             plan = make_plan(host, work, profile)
         if plan.backend == "processes" and work.backend is None:
-            work = replace(
-                work,
+            work = work._replace(
                 rebinds=rebinds(self._request.fn),
                 modules=0 if work.warm_workers else modules_behind(self._request.fn),
             )
@@ -112,8 +110,8 @@ class Deciding:
         known = recall(self._key)
         if known is not None and known.kind == "io" and growth.best[1]:
             at_once = growth.limit if growth.phase == "up" else growth.best[0]
-            profile = replace(known.profile, at_once=at_once)
-            remember(self._key, replace(known, profile=profile))
+            profile = known.profile._replace(at_once=at_once)
+            remember(self._key, known._replace(profile=profile))
 
     def note_travel(self) -> None:
         """Take in that results have come from workers: what goes there travels."""
@@ -121,7 +119,7 @@ class Deciding:
             self.travels = True
             known = recall(self._key)
             if known is not None:  # the plan was learnt before that
-                remember(self._key, replace(known, travels=True))
+                remember(self._key, known._replace(travels=True))
 
     def learn_steps(self, stats: Stats) -> None:
         """Keep what the calls of a coroutine function took on a loop."""
@@ -277,7 +275,7 @@ class Deciding:
         if sample is not None and self.profile is not None:
             self.profile = with_refusal(self.profile, *sample)
             self.travels = self.profile.unpicklable is None
-        work = replace(work, unpicklable=self._unpicklable)
+        work = work._replace(unpicklable=self._unpicklable)
         return make_plan(host, work, self.profile)
 
 

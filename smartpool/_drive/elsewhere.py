@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from queue import Empty
 from typing import Final
 
@@ -233,7 +232,7 @@ class Elsewhere:
             self._parts.deciding.note_gil()
             profile = self._parts.deciding.profile or Profile(1, run.stats.item_s)
             # How it was held while there was another one says nothing of this one.
-            self._plan_again(run, replace(profile, late_s=None, where="here"))
+            self._plan_again(run, profile._replace(late_s=None, where="here"))
 
     def _follow(self, run: Run, plan: Plan) -> None:
         """Have another plan carried out for what is left."""

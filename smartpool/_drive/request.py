@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import CoroutineType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .._decide.facts import BACKENDS, HINTS, BackendName, Hint
 from .._observe.functions import hint_of, is_async, is_async_generator, name_of
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """The options of a run, checked.
 
     Attributes:
@@ -111,8 +109,7 @@ SHORT_MOST: Final = 60
 """Characters of a wrong value that an error shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A run that was asked for.
 
     Attributes:

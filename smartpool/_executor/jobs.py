@@ -118,7 +118,7 @@ def make_job(
     if not backend.travels:
         context = copy_context()
         set_budget(context, cpus)
-    job = Job(fn, is_async, stop_on_error=False, context=context, cpus=cpus)
+    job = Job(fn, is_async=is_async, stop_on_error=False, context=context, cpus=cpus)
     backend.prepare(job)
     return job
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 _READ_BYTES = 1 << 14
@@ -32,8 +31,7 @@ class Group(NamedTuple):
     directory: str
 
 
-@dataclass(frozen=True, slots=True)
-class Groups:
+class Groups(NamedTuple):
     """The control groups that limit this process.
 
     Attributes:

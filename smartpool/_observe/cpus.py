@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
@@ -24,8 +23,7 @@ class Asked(NamedTuple):
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """All that bounds the CPUs of this program.
 
     Attributes:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # What may follow "python3.13": builds (free-threaded, debug) and packagers' marks.
 _SUFFIXES = frozenset({"", "t", "d", "td", "m", "dm", "w", "-dbg", "-intel64", "-c"})
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(NamedTuple):
     """What the running interpreter says of itself.
 
     Attributes:

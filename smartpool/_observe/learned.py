@@ -9,9 +9,8 @@ learnt before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
 from .._decide.facts import BackendName, Profile
 from .._decide.plan import Kind, Plan, Reason
@@ -20,8 +19,7 @@ from .functions import AnyCallable, FunctionKey, function_key
 _MOST: Final = 512  # a guess: more than programs have functions to map
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
+class Learned(NamedTuple):
     """What is known of a function.
 
     Attributes:
@@ -59,12 +57,13 @@ class Learned:
         return self.plan.reasons
 
 
-@dataclass(slots=True, eq=False)
 class _Kept:
     """What is known of one function, and when that was last of use."""
 
-    what: Learned
-    used: int
+    __slots__ = ("used", "what")
+
+    def __init__(self, what: Learned, used: int) -> None:
+        self.what, self.used = what, used
 
 
 _known: dict[FunctionKey, _Kept] = {}

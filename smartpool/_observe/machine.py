@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -34,8 +33,7 @@ _PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 _WITHOUT_PROCESSES: Final = frozenset({"emscripten", "wasi", "ios", "tvos", "watchos"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Host:
+class _Host(NamedTuple):
     """What changes seldom."""
 
     cpus: int

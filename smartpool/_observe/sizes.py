@@ -5,14 +5,15 @@ By protocol 5 with buffers out of band: looking at an array copies nothing.
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .._decide.facts import Profile
-from .._worker.pickling import dumps
+from .._worker.pickling import dumps, plain_dumps
+
+if TYPE_CHECKING:
+    from pickle import PickleBuffer  # the module loads `re`, and 4 ms with it
 
 DEAR_S: Final = 0.00005
 """Pickling that takes less is no reason for anything: items take 0.1 ms on their way in
@@ -39,8 +40,7 @@ def with_sizes(profile: Profile, args: object, result: object) -> Profile:
             break
         again_s = _pickled(args, result)[2]
         took_s, spent_s = min(took_s, again_s), spent_s + again_s
-    return replace(
-        profile,
+    return profile._replace(
         arg_bytes=arg_bytes,
         result_bytes=result_bytes,
         pickle_s=2 * took_s,  # it is to be loaded again
@@ -68,13 +68,13 @@ def with_refusal(profile: Profile, args: object, results: Sequence[object]) -> P
     """
     why = refusal(args)
     if why is not None:
-        return replace(profile, unpicklable=f"the first item cannot be pickled: {why}")
+        return profile._replace(unpicklable=f"the first item cannot be pickled: {why}")
     for result in results:
         why = refusal(result)
         if why is not None:
             name = type(result).__qualname__
             text = f"a result, of type {name}, cannot be pickled: {why}"
-            return replace(profile, unpicklable=text)
+            return profile._replace(unpicklable=text)
     return profile
 
 
@@ -104,9 +104,9 @@ def refusal(value: Any) -> str | None:  # noqa: ANN401
     return None
 
 
-def _plainly(value: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
-    buffers: list[pickle.PickleBuffer] = []
-    return pickle.dumps(value, protocol=5, buffer_callback=buffers.append), buffers
+def _plainly(value: object) -> tuple[bytes, list[PickleBuffer]]:
+    buffers: list[PickleBuffer] = []
+    return plain_dumps(value, protocol=5, buffer_callback=buffers.append), buffers
 
 
 def _said(exc: Exception) -> str:

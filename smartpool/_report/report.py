@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from .._decide.plan import Plan, Reason, duration
 
@@ -25,8 +24,7 @@ _WORKER: Final = {"threads": "thread", "processes": "process"}
 _GIL: Final = "  GIL: the lock without which no thread of a process runs Python code"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What a run did.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .._backends.base import Item, Said
 from .._decide.doubts import Doubt
@@ -13,65 +13,55 @@ Settled = tuple[Item, Outcome]
 """An item, and what became of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
+class Outcomes(NamedTuple):
     """Some items have been settled, in the order in which that was heard of."""
 
     outcomes: list[Settled]
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
-    """The run would like `count` more items."""
+class Want(NamedTuple):
+    """The run would like so many more items."""
 
-    count: int
+    items: int
 
 
-@dataclass(frozen=True, slots=True)
-class Returned:
+class Returned(NamedTuple):
     """Items that were fed for another backend: feed them again."""
 
     items: list[Item]
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """A worker has measured the first items."""
 
     profile: Profile
 
 
-@dataclass(frozen=True, slots=True)
-class Doubted:
+class Doubted(NamedTuple):
     """The calls do not go as planned."""
 
     doubt: Doubt
 
 
-@dataclass(frozen=True, slots=True)
-class GilChanged:
+class GilChanged(NamedTuple):
     """The GIL was switched on, or off, since the plan was made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
+class Late(NamedTuple):
     """The run's time was up before it was over: it is being stopped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
+class Over(NamedTuple):
     """Nothing of the run goes on any more. The last message."""
 
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Nudge:
+class Nudge(NamedTuple):
     """Wakes who waits for the inbox, and says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """A worker has said something besides outcomes."""
 
     said: Said

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from errno import EMFILE, ENFILE
 from math import ceil
 from queue import SimpleQueue
@@ -397,7 +396,7 @@ class Run:
         """Begin with what the probe has measured."""
         self._recent, self._measured = (measured, item_s * measured), measured
         self._alone_s = item_s
-        self.growth = replace(self.growth, alone_s=item_s)
+        self.growth = self.growth._replace(alone_s=item_s)
 
 
 def share_of(plan: Plan, cpus: int) -> float:

@@ -21,7 +21,6 @@ such once it has starved for a while (`relief.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
@@ -29,7 +28,6 @@ ROOM: Final = 1e-9
 """Shares are sums of fractions: less room than this is none."""
 
 
-@dataclass(slots=True, eq=False)
 class Tenant:
     """What one run holds.
 
@@ -42,12 +40,12 @@ class Tenant:
         last: When it was given the last one, by the scheduler's own count.
     """
 
-    share: float
-    most: int
-    nested: bool = False
-    held: float = 0.0
-    leases: int = 0
-    last: int = field(default=0)
+    __slots__ = ("held", "last", "leases", "most", "nested", "share")
+
+    def __init__(self, share: float, most: int, *, nested: bool = False) -> None:
+        self.share, self.most, self.nested = share, most, nested
+        self.held = 0.0
+        self.leases = self.last = 0
 
 
 class Scheduler:

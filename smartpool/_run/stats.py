@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from .._backends.base import Usage
 
 
-@dataclass(slots=True)
 class Stats:
-    """What was counted while the run went on."""
+    """What was counted while the run went on.
 
-    items: dict[str, int] = field(default_factory=dict[str, int])
-    busy_s: float = 0.0
-    cpu_s: float = 0.0
-    most_at_once: int = 0  # chunks
-    most_side_by_side: int = 0  # coroutines in workers
-    let_go: list[int] = field(default_factory=list[int])
-    crashed: list[int] = field(default_factory=list[int])
-    refused: int = 0
-    refusals_from: int = 0
+    Attributes:
+        items: Items that were called, by backend.
+        busy_s: Seconds that their calls took, together.
+        cpu_s: Seconds of CPU that they used.
+        most_at_once: Chunks that went on at once, at most.
+        most_side_by_side: Coroutines that did so in workers.
+        let_go: Items whose calls could not be stopped.
+        crashed: Items whose workers died, and which were called again.
+        refused: Calls that found no descriptor left.
+        refusals_from: Items that have to be called before those count again.
+    """
+
+    def __init__(self) -> None:
+        self.items: dict[str, int] = {}
+        self.busy_s = self.cpu_s = 0.0
+        self.most_at_once = self.most_side_by_side = 0
+        self.let_go: list[int] = []
+        self.crashed: list[int] = []
+        self.refused = self.refusals_from = 0
 
     @property
     def called(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from .._observe.meter import Meter
@@ -72,8 +71,7 @@ def observed(run: Callable[[Call], wire.Finish]) -> wire.Finish:
         calls, wall_s, cpu_s, _ = run(sizes.outcome)
     if not calls:
         return calls, wall_s, cpu_s, b""
-    profile = replace(
-        meter.profile(calls, where="worker"),
+    profile = meter.profile(calls, where="worker")._replace(
         arg_bytes=sizes.arg_bytes // sizes.items,
         result_bytes=sizes.result_bytes // sizes.items,
         pickle_s=sizes.pickle_s / sizes.items,
