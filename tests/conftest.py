@@ -14,7 +14,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from tests.leaks import Snapshot, descendants, left_behind, mark_environment
-from tests.quiet import QUIET_BELOW, clocks, taken
+from tests.quiet import QUIET_BELOW, Clocks, clocks, taken
 
 if importlib.util.find_spec("numpy") is not None:
     importlib.import_module("numpy")  # its BLAS starts threads, for good: not in a test
@@ -94,11 +94,10 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     for tried in range(1, TRIES + 1):
         before = clocks(SESSION_MARK)
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
-        after = clocks(SESSION_MARK)
         failed = any(report.failed for report in reports)
-        if not failed or tried == TRIES or before is None or after is None:
+        if not failed or tried == TRIES:
             break
-        share = taken(before, after, os.cpu_count() or 1)
+        share = _taken_since(before)
         if share < QUIET_BELOW:
             break
         _tell(item, f"failed while others had {share:.0%} of the CPUs: once more")
@@ -107,6 +106,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _taken_since(before: Clocks | None) -> float:
+    """Return the share of the CPUs that others had; 0 where nobody knows."""
+    after = clocks(SESSION_MARK)
+    if before is None or after is None:
+        return 0.0
+    return taken(before, after, os.cpu_count() or 1)
 
 
 def _tell(item: pytest.Item, text: str) -> None:

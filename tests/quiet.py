@@ -49,7 +49,7 @@ def clocks(mark: str) -> Clocks | None:
         busy_s=sum(ticks[:3]) * TICK_S,
         stolen_s=ticks[7] * TICK_S,
         own_s=sum(os.times()[:4])
-        + sum(_cpu_s(process.pid) for process in descendants(mark)),
+        + sum(process.ticks for process in descendants(mark)) * TICK_S,
     )
 
 
@@ -59,13 +59,3 @@ def taken(before: Clocks, after: Clocks, cpus: int) -> float:
     others_s = after.busy_s - before.busy_s - (after.own_s - before.own_s)
     elapsed_s = after.at_s - before.at_s
     return (stolen_s + max(0.0, others_s)) / max(elapsed_s * cpus, TICK_S)
-
-
-def _cpu_s(pid: int) -> float:
-    """Return what a process and its children that have ended have spent."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return 0.0
-    return sum(map(int, fields[11:15])) * TICK_S
